@@ -1,0 +1,49 @@
+/* The keyring: the secrets of one repository (one tenant), unlocked.
+ *
+ *   root      32 random bytes, fixed for the life of the repository; chunk ids, chunk boundaries
+ *             and the index MAC derive from it by HKDF
+ *   epochs    the data keys, each 32 random bytes; packs and records derive their own key from
+ *             the newest epoch and their salt; older epochs stay readable
+ *
+ * On disk it is one sealed record, keyring/<number>, under the key-encryption key (KEK) that the
+ * key slots wrap. Its payload also holds the digest of the config object: whoever opens the
+ * keyring knows that the config is the one the repository was made with.
+ * docs/formats/keys.md. Immutable after decode; any thread. */
+#ifndef FORMATS_CRYPTO_KEYRING_H
+#define FORMATS_CRYPTO_KEYRING_H
+
+#include "formats/base/buf.h"
+#include "formats/crypto/suite.h"
+
+enum { KEYRING_MAX_EPOCHS = 4096, KEYRING_SALT = 32 };
+
+struct keyring {
+    enum suite_id suite;
+    uint8_t root[SUITE_KEY];
+    uint8_t config_digest[SUITE_HASH];
+    uint32_t n_epochs;             /* >= 1; epoch numbers are 0..n_epochs-1 */
+    uint8_t (*epoch)[SUITE_KEY];   /* owned */
+};
+
+void keyring_clear(struct keyring *k); /* wipes and frees */
+BK_AUTO_CLEAR(struct keyring, keyring_clear)
+
+/* A fresh keyring with one epoch; random: 64 bytes (root, epoch 0). */
+int keyring_init(struct keyring *k, enum suite_id suite, const uint8_t random[static 64],
+                 const uint8_t config_digest[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
+
+/* Plaintext payload of the keyring record. */
+int keyring_encode(const struct keyring *k, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+int keyring_decode(enum suite_id suite, const void *data, size_t len, struct keyring *ret,
+                   struct bk_error *err) BK_MUST_CHECK;
+
+/* Keys that derive from root: HKDF(root, no salt, label). Labels: "chunk-id", "chunker", "index". */
+int keyring_derive(const struct keyring *k, const char *label, uint8_t out[static SUITE_KEY],
+                   struct bk_error *err) BK_MUST_CHECK;
+/* The key of one pack or record: HKDF(epoch key, salt, label). Labels: "pack", "record".
+ * ABSENT when the epoch is not in the keyring. */
+int keyring_object_key(const struct keyring *k, uint32_t epoch,
+                       const uint8_t salt[static KEYRING_SALT], const char *label,
+                       uint8_t out[static SUITE_KEY], struct bk_error *err) BK_MUST_CHECK;
+
+#endif
