@@ -1,0 +1,47 @@
+/* The index: which chunk lies where. All index segments of the repository, their filters in memory and their pages read on
+ * demand through a small cache; RAM stays near 1.6 bytes per chunk. A lost or damaged segment is made good from the packs'
+ * directories (index_adopt_packs).
+ *
+ *     index_open -> index_find ... , index_add_segment -> index_free
+ *
+ * Look-ups from any thread. */
+#ifndef BKD_REPO_INDEX_H
+#define BKD_REPO_INDEX_H
+
+#include "bkd/repo/repo.h"
+#include "formats/index/segment.h"
+
+struct index;
+struct chunk_loc {
+    pack_name pack;
+    enum chunk_kind kind;
+    uint32_t offset;     /* of the frame in the pack */
+    uint32_t stored_len; /* of the frame */
+    uint32_t raw_len;
+    uint16_t slot;       /* of the chunk in the frame */
+};
+
+/* damaged: called per segment that is unreadable or fails its check, which is then left out; may be NULL (then the
+ * first such segment fails the open). */
+typedef void index_damage_fn(void *ctx, const char *object, const struct bk_error *why);
+int index_open(struct repo *r, index_damage_fn *damaged, void *ctx, struct index **ret, struct bk_error *err) BK_MUST_CHECK;
+void index_free(struct index *x);
+BK_AUTO(struct index *, index_free)
+
+/* 1 found, 0 not there, negative on error. */
+int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err) BK_MUST_CHECK;
+/* the same without the location: one page read at most */
+int index_has(struct index *x, const chunk_id *id, struct bk_error *err) BK_MUST_CHECK;
+/* A segment that was just put joins. */
+int index_add_segment(struct index *x, const char *object, struct bk_error *err) BK_MUST_CHECK;
+/* Packs that no segment names: read their directories, put one new segment for them. Counts packs adopted. Packs whose
+ * directory is damaged are scanned frame by frame. */
+int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err) BK_MUST_CHECK;
+
+/* Walk all packs the segments name (each once). */
+typedef int index_pack_fn(void *ctx, const struct segment_pack *p, struct bk_error *err);
+int index_each_pack(struct index *x, index_pack_fn *fn, void *ctx, struct bk_error *err) BK_MUST_CHECK;
+uint64_t index_entries(const struct index *x);
+size_t index_resident_bytes(const struct index *x);
+
+#endif

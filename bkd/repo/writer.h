@@ -1,0 +1,39 @@
+/* The write path: chunks in, packs and index out.
+ *
+ *     writer_new -> writer_put ... (one lane per worker) -> writer_finish -> writer_free
+ *
+ * writer_put names the chunk, asks the index and the chunks of this run, and appends what is new to the lane's frame; full
+ * frames are compressed and sealed into the lane's pack; full packs go to an uploader thread. Metadata chunks of all lanes
+ * share one pack. Index segments are put every writer_opts.index_every new chunks, after the packs they name, so that an
+ * interrupted run is continued by the next and memory is bounded. After an error every later call returns that error.
+ * Lanes: one thread each. */
+#ifndef BKD_REPO_WRITER_H
+#define BKD_REPO_WRITER_H
+
+#include "bkd/repo/index.h"
+
+struct writer;
+struct writer_opts {
+    unsigned n_lanes;
+    int level;            /* zstd; 0 stores without compression; default 1 is set by the caller */
+    size_t memory_bytes;  /* bounds packs in memory */
+    uint32_t index_every; /* new chunks per segment at most; 0: 262144 */
+};
+int writer_new(struct repo *r, struct index *x, struct job *j, const struct writer_opts *o, struct writer **ret,
+               struct bk_error *err) BK_MUST_CHECK;
+/* data: 1..CHUNK_MAX bytes, borrowed for the call. */
+int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void *data, size_t len, chunk_id *ret,
+               struct bk_error *err) BK_MUST_CHECK;
+/* All packs durable, then the last index segment durable. Nothing may be put after it. */
+int writer_finish(struct writer *w, struct bk_error *err) BK_MUST_CHECK;
+/* Orderly stop after cancellation: what is sealed becomes findable for the next run. */
+int writer_abandon(struct writer *w, struct bk_error *err) BK_MUST_CHECK;
+
+struct writer_totals {
+    uint64_t chunks, new_chunks, new_bytes, stored_bytes, packs;
+};
+void writer_totals(const struct writer *w, struct writer_totals *ret);
+void writer_free(struct writer *w); /* stops the uploader; nothing is put */
+BK_AUTO(struct writer *, writer_free)
+
+#endif

@@ -1,0 +1,23 @@
+/* Fault store: passes calls to the store below and makes chosen ones fail. Ships with the product, for drills.
+ * Owns the store below. */
+#ifndef BKD_STORE_FAULT_H
+#define BKD_STORE_FAULT_H
+
+#include "bkd/store/store.h"
+
+enum store_fault_kind {
+    FAULT_ERROR,     /* the nth call fails with IO and does nothing */
+    FAULT_LOST_ACK,  /* the nth call is carried out, then reported as IO */
+    FAULT_SHORT_GET, /* the nth get returns fewer bytes than there are */
+    FAULT_FLIP_GET,  /* the nth get has one bit flipped */
+    FAULT_NOSPACE,   /* the nth put and all later ones fail with NOSPACE */
+    FAULT_CUT,       /* the nth call and all later ones fail: the store is gone */
+};
+
+/* nth counts calls of any slot from 1 (for *_GET gets only; for NOSPACE puts only); 0 never fires. */
+int store_fault_new(struct store *below, enum store_fault_kind kind, uint64_t nth, struct store **ret,
+                    struct bk_error *err) BK_MUST_CHECK;
+bool store_fault_fired(const struct store *s);
+uint64_t store_fault_calls(const struct store *s);
+
+#endif
