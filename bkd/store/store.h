@@ -38,6 +38,9 @@ struct store_ops {
     int (*list)(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err);
     /* Durable on return. An absent object is success: may be repeated. */
     int (*remove)(struct store *s, const char *name, struct bk_error *err);
+    /* A read-only descriptor on the object, the caller's to close, where the object is a local file: many small reads of one
+     * object then cost no open each. NULL: this store has none to give. ABSENT. */
+    int (*fd)(struct store *s, const char *name, int *ret_fd, struct bk_error *err);
     void (*free)(struct store *s);
 };
 
