@@ -23,10 +23,10 @@ enum { JOB_PATH_MAX = 512 };
 enum job_level { JOB_DEBUG, JOB_INFO, JOB_WARN };
 
 struct job {
-    unsigned n_threads;    /* workers; 0 in job_init means one per usable core */
-    size_t memory_bytes;   /* budget for all buffers together */
-    uint64_t limit_read;   /* bytes/s from the source; 0 none */
-    uint64_t limit_write;  /* bytes/s to the store; 0 none */
+    unsigned n_threads;   /* workers; 0 in job_init means one per usable core */
+    size_t memory_bytes;  /* budget for all buffers together */
+    uint64_t limit_read;  /* bytes/s from the source; 0 none */
+    uint64_t limit_write; /* bytes/s to the store; 0 none */
     void (*log)(void *ctx, enum job_level level, const char *text); /* may be NULL; any thread */
     void *log_ctx;
 
@@ -35,7 +35,7 @@ struct job {
     atomic_uint_fast64_t done_bytes, total_bytes, done_items, total_items;
     atomic_uint_fast64_t read_bytes, new_bytes, stored_bytes, exceptions;
 
-    pthread_mutex_t lock; /* guards `path` */
+    pthread_mutex_t lock;    /* guards `path` */
     char path[JOB_PATH_MAX]; /* what is being worked on, for people */
 };
 

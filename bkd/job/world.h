@@ -9,7 +9,7 @@
 
 struct world {
     void *ctx;
-    int64_t (*now_ns)(void *ctx);                                            /* Unix time */
+    int64_t (*now_ns)(void *ctx);                                             /* Unix time */
     int (*random)(void *ctx, uint8_t *out, size_t len, struct bk_error *err); /* cryptographic */
 };
 

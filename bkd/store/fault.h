@@ -1,5 +1,5 @@
-/* Fault store: passes calls to the store below and makes chosen ones fail. Ships with the product, for drills.
- * Owns the store below. */
+/* Fault store: passes calls to the store below and makes chosen ones fail. Ships with the product, for
+ * drills. Owns the store below. */
 #ifndef BKD_STORE_FAULT_H
 #define BKD_STORE_FAULT_H
 

@@ -1,7 +1,8 @@
 /* Stores: a flat space of immutable objects behind a vtable.
  *
- * Names are relative paths of [a-z0-9._-] and '/', at most STORE_NAME_MAX bytes: "data/3f/3f2a...", "snapshots/...".
- * A store is used by many threads at once. Stores stack: fault and others wrap the store below and own it.
+ * Names are relative paths of [a-z0-9._-] and '/', at most STORE_NAME_MAX bytes: "data/3f/3f2a...",
+ * "snapshots/...". A store is used by many threads at once. Stores stack: fault and others wrap the store
+ * below and own it.
  *
  * Durability: once put has returned 0 the object survives power loss, whole, under its name. */
 #ifndef BKD_STORE_STORE_H
@@ -26,44 +27,50 @@ struct store;
 typedef int store_list_fn(void *ctx, const char *name, uint64_t size, struct bk_error *err);
 
 struct store_ops {
-    /* Put-if-absent of a whole object. EXISTS when the name is taken (the object there is untouched); of two racing puts
-     * exactly one succeeds. NOSPACE, IO...: nothing is visible under the name; may be repeated. */
+    /* Put-if-absent of a whole object. EXISTS when the name is taken (the object there is untouched); of two
+     * racing puts exactly one succeeds. NOSPACE, IO...: nothing is visible under the name; may be repeated.
+     */
     int (*put)(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err);
     /* Read up to len bytes from offset into out; *ret_len is short only at the object's end. ABSENT. */
     int (*get)(struct store *s, const char *name, uint64_t offset, void *out, size_t len, size_t *ret_len,
                struct bk_error *err);
     /* Size in bytes. ABSENT. */
     int (*stat)(struct store *s, const char *name, uint64_t *ret_size, struct bk_error *err);
-    /* Every object whose name starts with prefix, in no order; objects put or removed meanwhile may or may not appear. */
+    /* Every object whose name starts with prefix, in no order; objects put or removed meanwhile may or may
+     * not appear. */
     int (*list)(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err);
     /* Durable on return. An absent object is success: may be repeated. */
     int (*remove)(struct store *s, const char *name, struct bk_error *err);
-    /* A read-only descriptor on the object, the caller's to close, where the object is a local file: many small reads of one
-     * object then cost no open each. NULL: this store has none to give. ABSENT. */
+    /* A read-only descriptor on the object, the caller's to close, where the object is a local file: many
+     * small reads of one object then cost no open each. NULL: this store has none to give. ABSENT. */
     int (*fd)(struct store *s, const char *name, int *ret_fd, struct bk_error *err);
     void (*free)(struct store *s);
 };
 
 struct store {
     const struct store_ops *ops;
-    unsigned can;              /* enum store_can */
+    unsigned can; /* enum store_can */
     uint64_t max_object_bytes;
-    char url[512];             /* for people: where it is */
+    char url[512]; /* for people: where it is */
 };
 
-static inline int store_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
+static inline int store_put(struct store *s, const char *name, const void *data, size_t len,
+                            struct bk_error *err)
 {
     return s->ops->put(s, name, data, len, err);
 }
 /* The whole object, at most `ceiling` bytes (LIMIT). out is replaced. */
-int store_get_all(struct store *s, const char *name, size_t ceiling, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+int store_get_all(struct store *s, const char *name, size_t ceiling, struct bk_buf *out,
+                  struct bk_error *err) BK_MUST_CHECK;
 /* Exactly len bytes; a shorter object is CORRUPT. */
-int store_get_exact(struct store *s, const char *name, uint64_t offset, void *out, size_t len, struct bk_error *err) BK_MUST_CHECK;
+int store_get_exact(struct store *s, const char *name, uint64_t offset, void *out, size_t len,
+                    struct bk_error *err) BK_MUST_CHECK;
 static inline int store_stat(struct store *s, const char *name, uint64_t *ret_size, struct bk_error *err)
 {
     return s->ops->stat(s, name, ret_size, err);
 }
-static inline int store_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err)
+static inline int store_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx,
+                             struct bk_error *err)
 {
     return s->ops->list(s, prefix, fn, ctx, err);
 }
@@ -79,6 +86,7 @@ bool store_name_valid(const char *name);
 
 /* By URL: a path or file://PATH is a directory store. create: make it (EXISTS when the place is taken and not
  * empty); else ABSENT when nothing is there. UNSUPPORTED names the scheme and what this build knows. */
-int store_open(const char *url, bool create, const struct world *w, struct store **ret, struct bk_error *err) BK_MUST_CHECK;
+int store_open(const char *url, bool create, const struct world *w, struct store **ret,
+               struct bk_error *err) BK_MUST_CHECK;
 
 #endif

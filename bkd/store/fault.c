@@ -1,0 +1,148 @@
+#include "bkd/store/fault.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct fault {
+    struct store store;
+    struct store *below;
+    enum store_fault_kind kind;
+    uint64_t nth;
+    atomic_uint_fast64_t calls;
+    atomic_bool fired;
+};
+
+enum slot { SLOT_PUT, SLOT_GET, SLOT_OTHER };
+
+static bool counts(enum store_fault_kind kind, enum slot slot)
+{
+    switch (kind) {
+    case FAULT_SHORT_GET:
+    case FAULT_FLIP_GET:
+        return slot == SLOT_GET;
+    case FAULT_NOSPACE:
+        return slot == SLOT_PUT;
+    case FAULT_ERROR:
+    case FAULT_LOST_ACK:
+    case FAULT_CUT:
+        break;
+    }
+    return true;
+}
+
+/* Is this the call that goes wrong? */
+static bool trip(struct fault *f, enum slot slot)
+{
+    if (!counts(f->kind, slot))
+        return false;
+    uint64_t n = atomic_fetch_add(&f->calls, 1) + 1;
+    bool lasting = f->kind == FAULT_NOSPACE || f->kind == FAULT_CUT;
+    if (!f->nth || !(n == f->nth || (lasting && n > f->nth)))
+        return false;
+    atomic_store(&f->fired, true);
+    return true;
+}
+
+static int injected(struct fault *f, const char *what, const char *name, struct bk_error *err)
+{
+    if (f->kind == FAULT_NOSPACE)
+        return bk_fail(err, BK_E_NOSPACE, "%s %s: no space left (injected)", what, name);
+    return bk_fail(err, BK_E_IO, "%s %s: input/output error (injected)", what, name);
+}
+
+static int fault_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
+{
+    struct fault *f = (struct fault *)s;
+    if (!trip(f, SLOT_PUT))
+        return store_put(f->below, name, data, len, err);
+    if (f->kind == FAULT_LOST_ACK) {
+        int r = store_put(f->below, name, data, len, err);
+        if (r < 0)
+            return r;
+    }
+    return injected(f, "put", name, err);
+}
+
+static int fault_get(struct store *s, const char *name, uint64_t offset, void *out, size_t len,
+                     size_t *ret_len, struct bk_error *err)
+{
+    struct fault *f = (struct fault *)s;
+    bool wrong = trip(f, SLOT_GET);
+    if (wrong && f->kind != FAULT_SHORT_GET && f->kind != FAULT_FLIP_GET)
+        return injected(f, "get", name, err);
+    int r = f->below->ops->get(f->below, name, offset, out, len, ret_len, err);
+    if (r < 0 || !wrong || *ret_len == 0)
+        return r;
+    if (f->kind == FAULT_SHORT_GET)
+        *ret_len /= 2;
+    else
+        ((uint8_t *)out)[*ret_len / 2] ^= 0x10;
+    return 0;
+}
+
+static int fault_stat(struct store *s, const char *name, uint64_t *ret_size, struct bk_error *err)
+{
+    struct fault *f = (struct fault *)s;
+    return trip(f, SLOT_OTHER) ? injected(f, "stat", name, err) : store_stat(f->below, name, ret_size, err);
+}
+
+static int fault_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err)
+{
+    struct fault *f = (struct fault *)s;
+    return trip(f, SLOT_OTHER) ? injected(f, "list", prefix, err)
+                               : store_list(f->below, prefix, fn, ctx, err);
+}
+
+static int fault_remove(struct store *s, const char *name, struct bk_error *err)
+{
+    struct fault *f = (struct fault *)s;
+    if (!trip(f, SLOT_OTHER))
+        return store_remove(f->below, name, err);
+    if (f->kind == FAULT_LOST_ACK) {
+        int r = store_remove(f->below, name, err);
+        if (r < 0)
+            return r;
+    }
+    return injected(f, "remove", name, err);
+}
+
+static void fault_free(struct store *s)
+{
+    struct fault *f = (struct fault *)s;
+    store_free(f->below);
+    free(f);
+}
+
+static const struct store_ops fault_ops = {
+    .put = fault_put,
+    .get = fault_get,
+    .stat = fault_stat,
+    .list = fault_list,
+    .remove = fault_remove,
+    .free = fault_free,
+};
+
+int store_fault_new(struct store *below, enum store_fault_kind kind, uint64_t nth, struct store **ret,
+                    struct bk_error *err)
+{
+    struct fault *f = calloc(1, sizeof *f);
+    if (!f)
+        return bk_fail(err, BK_E_NOMEM, "no memory for a fault store");
+    f->store = *below;
+    f->store.ops = &fault_ops;
+    f->below = below;
+    f->kind = kind;
+    f->nth = nth;
+    *ret = &f->store;
+    return 0;
+}
+
+bool store_fault_fired(const struct store *s)
+{
+    return atomic_load(&((const struct fault *)s)->fired);
+}
+
+uint64_t store_fault_calls(const struct store *s)
+{
+    return atomic_load(&((const struct fault *)s)->calls);
+}

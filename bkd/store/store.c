@@ -1,0 +1,72 @@
+#include "bkd/store/store.h"
+
+#include "bkd/store/dir.h"
+
+bool store_name_valid(const char *name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > STORE_NAME_MAX || name[0] == '/' || name[len - 1] == '/')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool start = i == 0 || name[i - 1] == '/';
+        if (c == '/' || c == '.'
+                ? start
+                : !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+            return false;
+    }
+    return true;
+}
+
+int store_get_exact(struct store *s, const char *name, uint64_t offset, void *out, size_t len,
+                    struct bk_error *err)
+{
+    size_t got = 0;
+    int r = s->ops->get(s, name, offset, out, len, &got, err);
+    if (r < 0)
+        return r;
+    if (got != len)
+        return bk_fail(err, BK_E_CORRUPT, "object %s ends after %zu of the %zu bytes wanted at %llu", name,
+                       got, len, (unsigned long long)offset);
+    return 0;
+}
+
+int store_get_all(struct store *s, const char *name, size_t ceiling, struct bk_buf *out, struct bk_error *err)
+{
+    uint64_t size;
+    int r = store_stat(s, name, &size, err);
+    if (r < 0)
+        return r;
+    if (size > ceiling)
+        return bk_fail(err, BK_E_LIMIT, "object %s has %llu bytes, more than the %zu it may have", name,
+                       (unsigned long long)size, ceiling);
+    bk_buf_clear(out);
+    out->limit = ceiling;
+    uint8_t *p;
+    r = bk_buf_extend(out, (size_t)size, &p, err);
+    if (r < 0)
+        return r;
+    r = size ? store_get_exact(s, name, 0, p, (size_t)size, err) : 0;
+    if (r < 0)
+        bk_buf_clear(out);
+    return r;
+}
+
+void store_free(struct store *s)
+{
+    if (s)
+        s->ops->free(s);
+}
+
+int store_open(const char *url, bool create, const struct world *w, struct store **ret, struct bk_error *err)
+{
+    const char *scheme_end = strstr(url, "://");
+    if (!url[0])
+        return bk_fail(err, BK_E_USAGE, "the repository's place is empty");
+    if (!scheme_end)
+        return store_dir_open(url, create, NULL, w, ret, err);
+    if (strncmp(url, "file://", 7) == 0 && url[7] == '/')
+        return store_dir_open(url + 7, create, NULL, w, ret, err);
+    bk_fail(err, BK_E_UNSUPPORTED, "no store is known for %s", url);
+    return bk_hint(err, "a repository is a directory: /PATH or file:///PATH");
+}
