@@ -23,7 +23,9 @@ enum {
     CONTENT_LEAF_MAX = 1 << 16,  /* extents of one leaf page */
     CONTENT_FANOUT = 1024,       /* children of one inner page */
     CONTENT_DEPTH_MAX = 8,
+    CONTENT_EXTENTS_MAX = 1 << 28, /* extents of a list in memory */
 };
+#define CONTENT_SIZE_MAX ((uint64_t)INT64_MAX) /* bytes; offsets into content fit an off_t */
 
 enum extent_kind { EXTENT_DATA = 0, EXTENT_HOLE = 1, EXTENT_ZERO = 2 };
 
@@ -34,7 +36,9 @@ struct extent {
     chunk_id id;  /* DATA only */
 };
 
-/* A growable list; extents_add merges neighbouring holes and zeroes. */
+/* A growable list. extents_add merges neighbouring holes, neighbouring zeroes, and data that goes on where the
+ * extent before it ends in the same chunk. Errors leave the list as it was: USAGE an extent that is empty, of no
+ * known kind or passes CHUNK_MAX within its chunk; LIMIT more than CONTENT_SIZE_MAX bytes or too many extents. */
 struct extents {
     struct extent *v; /* owned */
     size_t n, cap;
@@ -54,13 +58,16 @@ struct content {
 };
 
 /* Appended to / read from a record in progress. decode marks the reader bad and returns CORRUPT when the
- * extents do not add up to size, a kind is unknown, or a length is 0. */
+ * extents do not add up to size, a kind is unknown, or a length is 0; *ret is then unspecified, and of inline_ it
+ * sets the first n_inline only (300,000 of these are read per run). encode: USAGE for what decode would refuse;
+ * out keeps its length on any error. */
 int content_encode(const struct content *c, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 int content_decode(struct bk_reader *r, struct content *ret, struct bk_error *err) BK_MUST_CHECK;
 
 /* Pages: plaintext of metadata chunks. */
 int content_leaf_encode(const struct extents *e, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
-/* extents are appended to ret */
+/* The extents are appended to ret as by extents_add, so that they may merge with its last; after an error ret holds what it
+ * held. */
 int content_leaf_decode(const void *data, size_t len, struct extents *ret, struct bk_error *err) BK_MUST_CHECK;
 
 struct content_child {

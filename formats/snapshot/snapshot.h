@@ -9,9 +9,10 @@
 #include "formats/tree/tree.h"
 
 enum {
-    SNAPSHOT_TEXT_MAX = 1024,
+    SNAPSHOT_TEXT_MAX = 1024,    /* bytes of names, tags, reasons */
+    SNAPSHOT_PATH_MAX = 65535,   /* bytes of a path or an exclude */
     SNAPSHOT_STREAMS_MAX = 4096,
-    SNAPSHOT_LIST_MAX = 65536,
+    SNAPSHOT_LIST_MAX = 65536,   /* elements of any other list */
 };
 
 enum snapshot_level { LEVEL_FULL = 1, LEVEL_DIFFERENTIAL = 2, LEVEL_INCREMENTAL = 3 };
@@ -62,10 +63,13 @@ struct snapshot {
 
 void snapshot_clear(struct snapshot *s);
 BK_AUTO_CLEAR(struct snapshot, snapshot_clear)
+/* encode: NULL strings count as ""; USAGE or LIMIT for what decode would refuse; out keeps its length on any error.
+ * decode: every string of *ret is set; *ret is set on success only. CORRUPT: malformed, a scalar field given twice,
+ * a mandatory one missing, past a ceiling; VERSION: an unknown odd field, level, state or kind of stream. */
 int snapshot_encode(const struct snapshot *s, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 int snapshot_decode(const void *data, size_t len, struct snapshot *ret, struct bk_error *err) BK_MUST_CHECK;
 
-/* helpers for builders */
+/* helpers for builders. add: a copy; LIMIT past SNAPSHOT_PATH_MAX or SNAPSHOT_LIST_MAX. */
 int snapshot_list_add(struct snapshot_list *l, const char *s, struct bk_error *err) BK_MUST_CHECK;
 void snapshot_list_clear(struct snapshot_list *l);
 /* the first stream of that kind, or NULL */
@@ -87,6 +91,7 @@ struct note {
 };
 void note_clear(struct note *n);
 BK_AUTO_CLEAR(struct note, note_clear)
+/* as snapshot_encode and snapshot_decode */
 int note_encode(const struct note *n, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 int note_decode(const void *data, size_t len, struct note *ret, struct bk_error *err) BK_MUST_CHECK;
 

@@ -20,6 +20,10 @@ enum {
     TREE_PAGE_BYTES = 1 << 20,   /* a page ends after the entry that passes it */
     TREE_FANOUT = 1024,
     TREE_DEPTH_MAX = 6,
+    TREE_ENTRY_MAX = 2 << 20,    /* bytes of one encoded entry */
+    TREE_XATTR_NAME_MAX = 255,   /* bytes */
+    TREE_PATH_MAX = 1 << 20,     /* bytes of an exception's path */
+    TREE_DETAIL_MAX = 4096,      /* bytes of an exception's detail */
 };
 
 enum tree_type {
@@ -35,12 +39,16 @@ struct tree_dir { /* where a directory's entries are */
     uint8_t depth;
     chunk_id id;
 };
+/* Onto / out of a record in progress, as content_encode and content_decode. */
+int tree_dir_encode(const struct tree_dir *d, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+int tree_dir_decode(struct bk_reader *r, struct tree_dir *ret, struct bk_error *err) BK_MUST_CHECK;
 
 enum { /* tree_entry.flags */
     TREE_HAS_BTIME = 1 << 0,
     TREE_HAS_FSFLAGS = 1 << 1,   /* fsflags were read (chattr) */
     TREE_XATTRS_PARTIAL = 1 << 2, /* some xattrs could not be read: an exception tells */
     TREE_CONTENT_PARTIAL = 1 << 3, /* the file changed or failed while read: an exception tells */
+    TREE_FLAGS_KNOWN = (1 << 4) - 1,
 };
 
 struct tree_entry {
@@ -65,7 +73,8 @@ struct tree_entry {
 };
 
 /* One name and value onto the encoded list; names in the order they were read, sorted by the caller for
- * determinism. */
+ * determinism. USAGE an empty name; LIMIT a name past TREE_XATTR_NAME_MAX, or the list would pass TREE_XATTRS_MAX.
+ * b keeps its length on any error. */
 int tree_xattr_append(struct bk_buf *b, const char *name, const void *value, size_t len, struct bk_error *err) BK_MUST_CHECK;
 /* Walk: 1 with the next pair (name borrowed, NUL-terminated inside the blob), 0 at the end, CORRUPT. */
 int tree_xattr_next(struct bk_reader *r, const char **name, const uint8_t **value, size_t *value_len,
@@ -75,16 +84,37 @@ int tree_xattr_next(struct bk_reader *r, const char **name, const uint8_t **valu
  * bytes so far. The hash is xxh3-64 of the name seeded with 0: names are sealed, nothing is leaked. */
 bool tree_page_ends(const void *name, size_t name_len, size_t n, size_t bytes);
 
-/* Page writer state is just a buffer: begin, add in ascending order, done. */
-int tree_page_begin(struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
-int tree_page_add(struct bk_buf *out, const struct tree_entry *e, struct bk_error *err) BK_MUST_CHECK;
+/* What an entry is coded against: the values of the entry before it on the page, zeroes before the first. */
+struct tree_base {
+    uint64_t dev, ino;
+    uint32_t mode, uid, gid, flags, fsflags;
+    struct tree_time mtime, ctime, btime;
+};
+
+/* Page writer: begin, add in ascending order, done; nothing to free. The page is what was appended to out. */
+struct tree_writer {
+    struct bk_buf *out;
+    struct tree_base base;
+    size_t n;                 /* entries so far */
+    size_t start;             /* of the page in out */
+    size_t name_at, name_len; /* last name, in out */
+};
+int tree_page_begin(struct tree_writer *w, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+/* USAGE for what a reader would refuse: bad name, order, type, mode, time; LIMIT for a link or xattrs past their
+ * ceilings, or when out is full. The page is as it was after any error. */
+int tree_page_add(struct tree_writer *w, const struct tree_entry *e, struct bk_error *err) BK_MUST_CHECK;
+/* tree_page_ends for the entry added last. */
+bool tree_page_full(const struct tree_writer *w);
 
 /* Page reader: init checks the page header; next returns 1 and an entry that borrows from data, 0 at the end, or
- * CORRUPT: unknown type, bad name, order violated, numbers out of range. */
+ * CORRUPT: unknown type, bad name, order violated, numbers out of range; VERSION: the entry uses something unknown
+ * that may not be skipped. After an error *ret is unspecified and every further call is CORRUPT. Of
+ * ret->content.inline_ only the first n_inline are set. Nothing is allocated. */
 struct tree_page {
     struct bk_reader r;
     const uint8_t *prev;
     size_t prev_len;
+    struct tree_base base;
 };
 int tree_page_open(const void *data, size_t len, struct tree_page *ret, struct bk_error *err) BK_MUST_CHECK;
 int tree_page_next(struct tree_page *p, struct tree_entry *ret, struct bk_error *err) BK_MUST_CHECK;
