@@ -1,0 +1,27 @@
+/* Inside of an opened repository, for the files that build one: repo_init.c and repo_open.c. */
+#ifndef BKD_REPO_REPO_BUILD_H
+#define BKD_REPO_REPO_BUILD_H
+
+#include "bkd/repo/repo.h"
+
+enum {
+    REPO_CONFIG_MAX = 1 << 16, /* bytes of a config object we are ready to read */
+    REPO_SLOT_MAX = 1 << 16,   /* bytes of a slot object */
+    REPO_SLOTS_MAX = 256,      /* slots: each try costs a key derivation */
+    REPO_KEYRINGS_MAX = 65536,
+};
+#define REPO_CONFIG_NAME "config"
+
+/* What both ways of building end with: namer and chunker from config and keyring. Takes the keyring and
+ * adopts the store on success only. */
+int repo_build(struct store *store, const struct config *c, struct keyring *k,
+               const uint8_t kek[static SUITE_KEY], const struct world *w, struct repo **ret,
+               struct bk_error *err) BK_MUST_CHECK;
+
+/* Put-if-absent whose outcome is certain: after any failure what stands under the name is read back, and
+ * equal bytes are success (the acknowledgement was lost, or this is a repeat). Sealed objects carry random
+ * salts, so equal bytes are ours. EXISTS: something else stands there. */
+int repo_put_sure(struct store *s, const char *name, const void *data, size_t len,
+                  struct bk_error *err) BK_MUST_CHECK;
+
+#endif
