@@ -32,6 +32,11 @@ BK_AUTO_CLEAR(struct keyring, keyring_clear)
 int keyring_init(struct keyring *k, enum suite_id suite, const uint8_t random[static 64],
                  const uint8_t config_digest[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
 
+/* Rotate: new objects use the new key, older ones stay readable. Before the keyring is shared
+ * between threads. LIMIT at KEYRING_MAX_EPOCHS. */
+int keyring_add_epoch(struct keyring *k, const uint8_t random[static SUITE_KEY],
+                      struct bk_error *err) BK_MUST_CHECK;
+
 /* Plaintext payload of the keyring record. */
 int keyring_encode(const struct keyring *k, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 int keyring_decode(enum suite_id suite, const void *data, size_t len, struct keyring *ret,

@@ -5,8 +5,11 @@
  *   x25519       ephemeral X25519 to the slot's public key, HKDF, then the AEAD  (aes256-gcm suite)
  *   sm2          SM2 public-key encryption of the KEK (GB/T 32918.4)             (sm4 suite)
  *
+ * All other fields are bound to the wrapped key: as the AEAD's associated data, or (sm2) by their
+ * hash encrypted beside the KEK. A slot with any byte changed opens for nobody.
+ *
  * One slot is one object keys/<id>. Slots can be added and removed without touching data.
- * Randomness is handed in. Cost ceilings are checked before any memory is taken, so that a
+ * Randomness is handed in, except that SM2 encryption and new key pairs use libcrypto's. Cost ceilings are checked before any memory is taken, so that a
  * hostile slot cannot make us allocate without bound. docs/formats/keys.md. Any thread. */
 #ifndef FORMATS_CRYPTO_SLOT_H
 #define FORMATS_CRYPTO_SLOT_H
@@ -31,6 +34,7 @@ struct slot {
     uint8_t id[SLOT_ID];       /* random; its hex is the object's name */
     enum slot_kind kind;
     enum suite_id suite;
+    uint16_t optional;         /* the header's optional features: kept, because they are bound */
     uint64_t created_s;        /* Unix seconds */
     char label[SLOT_LABEL_MAX + 1]; /* UTF-8, for people */
     enum slot_kdf kdf;
@@ -53,10 +57,12 @@ struct slot_secret {
     size_t len;
 };
 
-struct slot_cost { /* 0 means the default */
-    enum slot_kdf kdf;       /* default Argon2id: 64 MiB, 3 passes, 1 lane. scrypt: N=2^16, p=1 */
-    uint32_t memory_kib;
-    uint32_t passes;
+/* How much work a passphrase guess takes; 0 or NULL means the default: Argon2id with 64 MiB, 3 passes,
+ * 1 lane; scrypt (in builds without Argon2, or when asked for) with N = 2^16, r = 8, p = 1. */
+struct slot_cost {
+    enum slot_kdf kdf;
+    uint32_t memory_kib; /* for scrypt used when passes is 0: N is rounded down to fit */
+    uint32_t passes;     /* scrypt: N as a power of two exponent */
 };
 
 /* Make a slot that wraps kek for the secret. USAGE when the secret does not fit its kind or
@@ -64,7 +70,9 @@ struct slot_cost { /* 0 means the default */
 int slot_seal(const struct slot_secret *secret, enum suite_id suite, const struct slot_cost *cost,
               const char *label, uint64_t created_s, const uint8_t random[static SLOT_RANDOM],
               const uint8_t kek[static SUITE_KEY], struct slot *ret, struct bk_error *err) BK_MUST_CHECK;
-/* AUTH when the secret does not open this slot (also when the kinds differ). */
+/* AUTH when the secret does not open this slot (also when the kinds differ); USAGE when it is no
+ * PEM key at all; LIMIT when the slot asks for more than the ceilings; UNSUPPORTED without Argon2.
+ * ret_kek is unchanged after an error. */
 int slot_open(const struct slot *s, const struct slot_secret *secret,
               uint8_t ret_kek[static SUITE_KEY], struct bk_error *err) BK_MUST_CHECK;
 

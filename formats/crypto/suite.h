@@ -46,22 +46,30 @@ int suite_mac_new(enum suite_id id, const uint8_t key[static SUITE_KEY], struct 
                   struct bk_error *err) BK_MUST_CHECK;
 int suite_mac(const struct suite_mac *m, const void *data, size_t len,
               uint8_t out[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
+/* The same over the concatenation of n pieces; a piece may be empty. */
+struct suite_piece {
+    const void *data;
+    size_t len;
+};
+int suite_mac_pieces(const struct suite_mac *m, const struct suite_piece *pieces, size_t n,
+                     uint8_t out[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
 void suite_mac_free(struct suite_mac *m);
 BK_AUTO(struct suite_mac *, suite_mac_free)
 
-/* HKDF (RFC 5869, extract and expand) with the suite's HMAC. salt may be NULL when salt_len is 0;
- * out_len 1..8160 bytes. */
+/* HKDF (RFC 5869, extract and expand) with the suite's HMAC. ikm_len > 0; salt may be NULL when
+ * salt_len is 0; info may be ""; out_len 1..8160 bytes (LIMIT otherwise). */
 int suite_hkdf(enum suite_id id, const uint8_t *ikm, size_t ikm_len, const uint8_t *salt,
                size_t salt_len, const char *info, uint8_t *out, size_t out_len,
                struct bk_error *err) BK_MUST_CHECK;
 
 /* Authenticated encryption under one key. The nonce is a counter: 4 zero bytes, then the number
- * as 8 bytes big-endian; the caller never uses a (key, number) pair for two messages.
+ * as 8 bytes big-endian (sm4 adds a 32-bit block counter from zero); the caller never uses a (key, number) pair for two messages.
  * One object belongs to one thread at a time (it holds libcrypto contexts). */
+enum { SUITE_MESSAGE_MAX = 1 << 30 }; /* bytes of one message, and of its associated data */
 struct suite_aead;
 int suite_aead_new(enum suite_id id, const uint8_t key[static SUITE_KEY], struct suite_aead **ret,
                    struct bk_error *err) BK_MUST_CHECK;
-/* out: len + SUITE_TAG bytes; in and out may be the same address, else must not overlap. */
+/* out: len + SUITE_TAG bytes (LIMIT when len passes SUITE_MESSAGE_MAX); in and out may be the same address, else must not overlap. */
 int suite_aead_seal(struct suite_aead *a, uint64_t number, const void *aad, size_t aad_len,
                     const void *in, size_t len, uint8_t *out, struct bk_error *err) BK_MUST_CHECK;
 /* in: len bytes including the tag (LIMIT below SUITE_TAG); out: len - SUITE_TAG bytes.

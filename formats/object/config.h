@@ -11,6 +11,13 @@
 #include "formats/object/object.h"
 
 enum { CONFIG_REPO_ID = 16, CONFIG_VERSION = 1 };
+enum {
+    CONFIG_FRAME_MIN = 4 << 10, /* bytes */
+    CONFIG_FRAME_MAX = 4 << 20,
+    CONFIG_PACK_MIN = 64 << 10,
+    CONFIG_PACK_MAX = 1 << 30,
+};
+#define CONFIG_SEGMENT_MAX ((uint64_t)1 << 40)
 enum config_chunker { CHUNKER_FASTCDC = 1 };
 
 struct config {
@@ -24,10 +31,13 @@ struct config {
     uint32_t pack_bytes;    /* a pack is sealed when it reaches this size */
 };
 
-/* the defaults: 32/64/96 KiB... chosen in docs/design/chunking.md; id, suite and time are left 0 */
+/* The defaults: chunks of 32/64/256 KiB, segments of 64 MiB, frames of 256 KiB, packs of 64 MiB;
+ * id, suite and time are left 0. */
 void config_defaults(struct config *c);
+/* USAGE when a field is out of range. */
 int config_encode(const struct config *c, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
-/* Checks ranges: 0 < min <= avg <= max <= CHUNK_MAX and so on; digest returned for the keyring. */
+/* Checks ranges: 0 < min <= avg <= max <= CHUNK_MAX and so on; digest (of all before it) returned
+ * to be compared with the keyring's. CORRUPT, or VERSION for an unknown chunker. */
 int config_decode(const void *data, size_t len, struct config *ret,
                   uint8_t ret_digest[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
 

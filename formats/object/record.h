@@ -1,12 +1,13 @@
 /* Records: small sealed objects (snapshots, notes, the keyring, sessions).
  *
- *   header (16) | epoch u32 | salt 32 | payload length u32 | ciphertext + tag | digest 32
+ *   header (16) | epoch u32 | salt 32 | sealed length u32 | ciphertext + tag | digest 32
  *
  * The key is keyring_object_key(epoch, salt, "record"), the message number 0, the associated data
  * everything before the ciphertext plus the object's name: a record moved to another name does
  * not open. The payload is zstd-compressed when that makes it smaller (first payload byte: codec).
  * The digest is the suite's hash of all before it, so that anyone can check without keys.
- * For the keyring record the epoch is 0xffffffff and the key comes from the KEK itself.
+ * For the keyring record the epoch is 0xffffffff, the KEK stands in for the epoch key, and nothing
+ * is compressed.
  * docs/formats/record.md. Any thread. */
 #ifndef FORMATS_OBJECT_RECORD_H
 #define FORMATS_OBJECT_RECORD_H
@@ -18,15 +19,19 @@
 enum {
     RECORD_MAX = 64 << 20, /* bytes of one record, stored or opened */
     RECORD_SALT = KEYRING_SALT,
+    RECORD_VERSION = 1,    /* of every kind that is a record */
+    RECORD_NAME_MAX = 255, /* bytes of an object's name */
     RECORD_FIXED = OBJECT_HEADER + 4 + RECORD_SALT + 4, /* before the ciphertext */
 };
 #define RECORD_EPOCH_KEK UINT32_MAX
 
-/* Seal payload as an object of `kind` named `name` under the newest epoch. random: salt. */
+/* Seal payload as an object of `kind` named `name` under the newest epoch. random: salt.
+ * Appended to out. LIMIT when payload or result pass RECORD_MAX. */
 int record_seal(const struct keyring *k, enum object_kind kind, const char *name,
                 const uint8_t random[static RECORD_SALT], const void *payload, size_t len,
                 struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
-/* CORRUPT, VERSION, ABSENT (epoch not in the keyring). */
+/* Appended to payload, which is unchanged after an error.
+ * CORRUPT, VERSION, ABSENT (epoch not in the keyring), LIMIT. */
 int record_open(const struct keyring *k, enum object_kind kind, const char *name, const void *data,
                 size_t len, struct bk_buf *payload, struct bk_error *err) BK_MUST_CHECK;
 
