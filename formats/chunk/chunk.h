@@ -1,6 +1,6 @@
 /* Chunks: the unit of deduplication. A chunk is named by the keyed hash of its plaintext,
- * HMAC(HKDF(root, "chunk-id"), kind byte || data) with the suite's hash. The kind is part of the name,
- * so that file data can never pose as metadata. docs/formats/chunk.md. */
+ * HMAC(HKDF(HKDF(root, "chunk-id"), kind), data) with the suite's hash. Each kind has a key of its own,
+ * so that file data can never pose as metadata, and data is hashed where it lies. docs/formats/chunk.md. */
 #ifndef FORMATS_CHUNK_CHUNK_H
 #define FORMATS_CHUNK_CHUNK_H
 
@@ -24,10 +24,10 @@ static inline int chunk_id_cmp(const chunk_id *a, const chunk_id *b)
     return memcmp(a->b, b->b, CHUNK_ID);
 }
 
-/* Computes ids; immutable, any thread. */
+/* Computes ids; immutable, any thread.  chunk_namer_new -> chunk_name ... -> chunk_namer_free */
 struct chunk_namer;
 int chunk_namer_new(const struct keyring *k, struct chunk_namer **ret, struct bk_error *err) BK_MUST_CHECK;
-/* data: len bytes, 0..CHUNK_MAX */
+/* data: len bytes, 0..CHUNK_MAX (LIMIT above); *ret is set on success only */
 int chunk_name(const struct chunk_namer *n, enum chunk_kind kind, const void *data, size_t len,
                chunk_id *ret, struct bk_error *err) BK_MUST_CHECK;
 void chunk_namer_free(struct chunk_namer *n);

@@ -12,14 +12,18 @@
 #include "formats/object/config.h"
 
 struct chunker;
+/* The sizes in c: 0 < min <= avg <= max <= CHUNK_MAX, else USAGE; UNSUPPORTED when its chunker is not
+ * CHUNKER_FASTCDC. */
 int chunker_new(const struct keyring *k, const struct config *c, struct chunker **ret,
                 struct bk_error *err) BK_MUST_CHECK;
 void chunker_free(struct chunker *c);
 BK_AUTO(struct chunker *, chunker_free)
 
 /* Length of the chunk that starts at data: 1..chunk_max bytes. `len` bytes are at hand (> 0);
- * at_end says that nothing follows them. Returns 0 when more data is needed to decide
- * (only when !at_end and len < chunk_max). A rest of at most chunk_min bytes at the end is one chunk. */
+ * at_end says that nothing follows them in the segment. Returns 0 when more data is needed to decide
+ * (only when !at_end and len < chunk_max): pass at least chunk_max bytes where there are as many, so
+ * that nothing is looked at twice. A rest of at most chunk_avg bytes at the end is one chunk: small
+ * files are not cut. */
 size_t chunker_cut(const struct chunker *c, const uint8_t *data, size_t len, bool at_end);
 
 #endif

@@ -1,8 +1,10 @@
 /* Index segments: immutable, sorted, authenticated page by page.
  *
- *   page 0    object header (16), counts, region offsets (see docs/formats/index.md), zero padded
- *   entries   pages of SEGMENT_PAGE bytes; each holds SEGMENT_PER_PAGE entries in id order:
- *             id 32, frame u32 (into the frame table), slot u16
+ *   page 0    object header (16) | entries, frames, packs u64 each | pages, first entry page, first frame page,
+ *             first pack page, entry pages u32 each | zero
+ *   entries   pages of SEGMENT_PAGE bytes; each holds up to SEGMENT_PER_PAGE entries in id order:
+ *             id 32, frame u32 (into the frame table), slot u16; the page's last two bytes: how many, u16.
+ *             Ids that share their first 8 bytes lie in the same page, so a fence never leaves a doubt
  *   frames    pages of 16-byte lines: pack u32 (into the pack table), offset u32, stored u32, raw u32
  *   packs     pages of 40-byte lines: name 32, pack bytes u32, kind u8, zero
  *   resident  what a reader keeps in memory: page fences (first 8 bytes of the first id of each entry page,
@@ -30,6 +32,8 @@ enum {
     SEGMENT_MAX = 1 << 22, /* entries */
     SEGMENT_TRAILER = 56,
     SEGMENT_DIGEST = 16,
+    SEGMENT_RESIDENT_MAX = 16 << 20, /* bytes */
+    SEGMENT_VERSION = 1,
 };
 
 struct segment_entry {
@@ -59,7 +63,11 @@ struct segment_input {
     const struct segment_pack *packs;
     size_t n_packs;
 };
-/* The whole object is appended to out. LIMIT past SEGMENT_MAX. */
+/* The whole object is appended to out. The same input gives the same bytes.
+ *   errors  LIMIT  more than SEGMENT_MAX of anything, or more ids that share 8 bytes than a page holds
+ *           USAGE  an entry or frame refers past its table
+ *           NOMEM  about 40 bytes per entry are taken beside out
+ *           after any of them out is as before (entries may be sorted) */
 int segment_build(const struct keyring *k, const struct segment_input *in, struct bk_buf *out,
                   struct bk_error *err) BK_MUST_CHECK;
 
@@ -72,7 +80,7 @@ struct segment {
     uint32_t packs_page;
     uint32_t n_entry_pages;
     struct fuse filter;
-    uint8_t *resident;       /* owned copy: fences, digests, fingerprints */
+    uint8_t *resident;       /* owned copy: page 0, fences, digests, filter */
     size_t resident_len;
     const uint8_t *fences;   /* into resident */
     const uint8_t *digests;
@@ -84,7 +92,8 @@ BK_AUTO_CLEAR(struct segment, segment_clear)
 /* Where the resident part lies, from the last SEGMENT_TRAILER bytes. */
 int segment_trailer_decode(const uint8_t in[static SEGMENT_TRAILER], uint64_t object_bytes,
                            uint64_t *ret_offset, uint64_t *ret_len, struct bk_error *err) BK_MUST_CHECK;
-/* page0: SEGMENT_PAGE bytes; resident: as said by the trailer, copied. CORRUPT when the MAC does not fit. */
+/* page0: SEGMENT_PAGE bytes; resident: as said by the trailer, copied. CORRUPT when the MAC does not fit,
+ * VERSION when page 0 asks for a newer reader. */
 int segment_open(const struct keyring *k, const uint8_t page0[static SEGMENT_PAGE], const uint8_t *resident,
                  size_t resident_len, const uint8_t trailer[static SEGMENT_TRAILER], struct segment *ret,
                  struct bk_error *err) BK_MUST_CHECK;
@@ -94,7 +103,7 @@ int segment_page_check(const struct segment *s, uint32_t page, const uint8_t dat
                        struct bk_error *err) BK_MUST_CHECK;
 /* The entry page that would hold id, or -1 when the filter says that the segment has not got it. */
 int64_t segment_page_of(const struct segment *s, const chunk_id *id);
-/* Look in one checked entry page: 1 found, 0 not there. */
+/* Look in one checked entry page: 1 found, 0 not there. `page` must be what segment_page_of said. */
 int segment_page_find(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],
                       const chunk_id *id, struct segment_entry *ret);
 /* Lines of checked pages. page_of: the page that holds line i. CORRUPT when i is out of range. */
@@ -102,8 +111,9 @@ int segment_frame_page(const struct segment *s, uint64_t i, uint32_t *ret_page, 
 void segment_frame_line(const uint8_t data[static SEGMENT_PAGE], uint64_t i, struct segment_frame *ret);
 int segment_pack_page(const struct segment *s, uint64_t i, uint32_t *ret_page, struct bk_error *err) BK_MUST_CHECK;
 void segment_pack_line(const uint8_t data[static SEGMENT_PAGE], uint64_t i, struct segment_pack *ret);
-/* Number of entries in an entry page (the last is partly filled), and entry i of it. */
-unsigned segment_page_count(const struct segment *s, uint32_t page);
+/* Number of entries in a checked entry page, 0..SEGMENT_PER_PAGE, and entry i of it. To walk all entries: pages
+ * entries_page .. entries_page + n_entry_pages. */
+unsigned segment_page_count(const uint8_t data[static SEGMENT_PAGE]);
 void segment_page_entry(const uint8_t data[static SEGMENT_PAGE], unsigned i, struct segment_entry *ret);
 
 #endif

@@ -20,6 +20,7 @@
 #include "formats/base/buf.h"
 #include "formats/chunk/chunk.h"
 
+/* A frame kept raw has stored = raw + tag, a compressed one stored < raw + tag: anything else is refused. */
 enum {
     FRAME_HEADER = 32,
     FRAME_MAX_CHUNKS = 65535,
@@ -56,7 +57,7 @@ int frame_header_decode(const void *data, size_t len, struct frame_header *ret, 
 int frame_check(const void *data, size_t len, struct frame_header *ret, struct bk_error *err) BK_MUST_CHECK;
 
 /* Open a whole frame of the expected kind and number. plain is replaced. The xxh3 is not looked at:
- * the tag says more. CORRUPT when anything does not fit. */
+ * the tag says more. CORRUPT when anything does not fit: plain is then empty. */
 int frame_open(struct frame_codec *c, struct suite_aead *aead, uint8_t kind, uint32_t number,
                const void *data, size_t len, struct bk_buf *plain, struct bk_error *err) BK_MUST_CHECK;
 

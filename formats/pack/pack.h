@@ -8,7 +8,7 @@
  *             | xxh3-64 over header and the 24 bytes before u64 | magic "BKPEND01" 8                  = 40
  *
  * The key is keyring_object_key(epoch, salt, "pack"). A pack is called by the suite's hash of all
- * its bytes: data/<hex> or meta/<hex>. It is smaller than 4 GiB. docs/formats/pack.md.
+ * its bytes: data/<hex> or meta/<hex>. It has at most PACK_MAX_BYTES bytes. docs/formats/pack.md.
  * These functions are pure; an encoder belongs to one thread. */
 #ifndef FORMATS_PACK_PACK_H
 #define FORMATS_PACK_PACK_H
@@ -16,7 +16,15 @@
 #include "formats/object/object.h"
 #include "formats/pack/frame.h"
 
-enum { PACK_HEADER = 56, PACK_TRAILER = 40, PACK_NAME = SUITE_HASH, PACK_MAX_FRAMES = 1 << 20 };
+enum {
+    PACK_VERSION = 1,
+    PACK_HEADER = 56,
+    PACK_TRAILER = 40,
+    PACK_NAME = SUITE_HASH,
+    /* the directory is one frame: 16 bytes per frame and 32 per chunk share FRAME_MAX_RAW */
+    PACK_MAX_FRAMES = FRAME_MAX_RAW / 16,
+    PACK_MAX_CHUNKS = FRAME_MAX_RAW / 32,
+};
 #define PACK_MAX_BYTES ((uint64_t)1 << 31)
 #define PACK_DIRECTORY_NUMBER UINT32_MAX
 
@@ -61,7 +69,8 @@ struct pack_directory {
 void pack_directory_clear(struct pack_directory *d);
 BK_AUTO_CLEAR(struct pack_directory, pack_directory_clear)
 
-/* Append one frame's line; ids: n_chunks of them. Grows in place. LIMIT, NOMEM. */
+/* Append one frame's line; ids: n_chunks of them. Grows in place. NOMEM; LIMIT when the directory would
+ * no longer fit one frame: end the pack and begin the next. After either it is as before. */
 int pack_directory_add(struct pack_directory *d, uint32_t offset, uint32_t stored_len, uint32_t raw_len,
                        const chunk_id *ids, uint32_t n_chunks, struct bk_error *err) BK_MUST_CHECK;
 /* Plaintext of the directory frame. */
@@ -71,7 +80,8 @@ int pack_directory_decode(const void *data, size_t len, const struct pack_traile
                           struct pack_directory *ret, struct bk_error *err) BK_MUST_CHECK;
 
 /* Find frames in a damaged pack by their magic and xxh3, from *pos on. Returns 1 and sets *pos past the
- * frame and *ret_offset to it, or 0 when there are no more. Needs no keys and no directory. */
+ * frame and *ret_offset to it, or 0 when there are no more. Needs no keys and no directory; the directory
+ * frame is found like any other. A frame inside a frame that is whole is not looked for. */
 int pack_scan(const void *data, size_t len, size_t *pos, size_t *ret_offset, struct frame_header *ret);
 
 #endif
