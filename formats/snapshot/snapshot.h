@@ -72,6 +72,7 @@ int snapshot_decode(const void *data, size_t len, struct snapshot *ret, struct b
 /* helpers for builders. add: a copy; LIMIT past SNAPSHOT_PATH_MAX or SNAPSHOT_LIST_MAX. */
 int snapshot_list_add(struct snapshot_list *l, const char *s, struct bk_error *err) BK_MUST_CHECK;
 void snapshot_list_clear(struct snapshot_list *l);
+BK_AUTO_CLEAR(struct snapshot_list, snapshot_list_clear)
 /* the first stream of that kind, or NULL */
 const struct snapshot_stream *snapshot_stream_of(const struct snapshot *s, enum stream_kind kind);
 const char *snapshot_level_name(enum snapshot_level l); /* "full" ... */
