@@ -9,8 +9,9 @@
  * hash encrypted beside the KEK. A slot with any byte changed opens for nobody.
  *
  * One slot is one object keys/<id>. Slots can be added and removed without touching data.
- * Randomness is handed in, except that SM2 encryption and new key pairs use libcrypto's. Cost ceilings are checked before any memory is taken, so that a
- * hostile slot cannot make us allocate without bound. docs/formats/keys.md. Any thread. */
+ * Randomness is handed in, except that SM2 encryption and new key pairs use libcrypto's. Cost
+ * ceilings are checked before any memory is taken, so that a hostile slot cannot make us allocate
+ * without bound. docs/formats/keys.md. Any thread. */
 #ifndef FORMATS_CRYPTO_SLOT_H
 #define FORMATS_CRYPTO_SLOT_H
 

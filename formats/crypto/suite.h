@@ -63,13 +63,15 @@ int suite_hkdf(enum suite_id id, const uint8_t *ikm, size_t ikm_len, const uint8
                struct bk_error *err) BK_MUST_CHECK;
 
 /* Authenticated encryption under one key. The nonce is a counter: 4 zero bytes, then the number
- * as 8 bytes big-endian (sm4 adds a 32-bit block counter from zero); the caller never uses a (key, number) pair for two messages.
+ * as 8 bytes big-endian (sm4 adds a 32-bit block counter from zero); the caller never uses a
+ * (key, number) pair for two messages.
  * One object belongs to one thread at a time (it holds libcrypto contexts). */
 enum { SUITE_MESSAGE_MAX = 1 << 30 }; /* bytes of one message, and of its associated data */
 struct suite_aead;
 int suite_aead_new(enum suite_id id, const uint8_t key[static SUITE_KEY], struct suite_aead **ret,
                    struct bk_error *err) BK_MUST_CHECK;
-/* out: len + SUITE_TAG bytes (LIMIT when len passes SUITE_MESSAGE_MAX); in and out may be the same address, else must not overlap. */
+/* out: len + SUITE_TAG bytes (LIMIT when len passes SUITE_MESSAGE_MAX); in and out may be the same
+ * address, else must not overlap. */
 int suite_aead_seal(struct suite_aead *a, uint64_t number, const void *aad, size_t aad_len,
                     const void *in, size_t len, uint8_t *out, struct bk_error *err) BK_MUST_CHECK;
 /* in: len bytes including the tag (LIMIT below SUITE_TAG); out: len - SUITE_TAG bytes.

@@ -119,8 +119,7 @@ static void malformed_hex_is_refused(void **state)
                                        "abcde",
                                        "abcg",
                                        "ab d",
-                                       "ab\xff"
-                                       "d",
+                                       "ab\377d",
                                        "0x12",
                                        "abcd " };
     uint8_t out[2] = { 7, 7 };
