@@ -41,6 +41,10 @@ int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs, struc
 /* Walk all packs the segments name (each once). */
 typedef int index_pack_fn(void *ctx, const struct segment_pack *p, struct bk_error *err);
 int index_each_pack(struct index *x, index_pack_fn *fn, void *ctx, struct bk_error *err) BK_MUST_CHECK;
+/* Build a segment of `in` (its entries are sorted in place), put it, let it join; *ret_bytes: its size. What packs it
+ * names must be durable. */
+int index_put_segment(struct index *x, const struct segment_input *in, uint64_t *ret_bytes, struct bk_error *err) BK_MUST_CHECK;
+struct repo *index_repo(const struct index *x);
 uint64_t index_entries(const struct index *x);
 size_t index_resident_bytes(const struct index *x);
 

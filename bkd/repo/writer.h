@@ -6,7 +6,8 @@
  * frames are compressed and sealed into the lane's pack; full packs go to an uploader thread. Metadata chunks of all lanes
  * share one pack. Index segments are put every writer_opts.index_every new chunks, after the packs they name, so that an
  * interrupted run is continued by the next and memory is bounded. After an error every later call returns that error.
- * Lanes: one thread each. */
+ * Lanes: one thread each; finish and abandon when no lane is at work. Counts new_bytes and stored_bytes of the job.
+ * An index page that turns out damaged does not stop the run: what it held is stored again. */
 #ifndef BKD_REPO_WRITER_H
 #define BKD_REPO_WRITER_H
 
@@ -26,11 +27,15 @@ int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void
                struct bk_error *err) BK_MUST_CHECK;
 /* All packs durable, then the last index segment durable. Nothing may be put after it. */
 int writer_finish(struct writer *w, struct bk_error *err) BK_MUST_CHECK;
-/* Orderly stop after cancellation: what is sealed becomes findable for the next run. */
+/* Orderly stop after cancellation: what is sealed becomes findable for the next run. Best effort after an error, which is
+ * returned. */
 int writer_abandon(struct writer *w, struct bk_error *err) BK_MUST_CHECK;
 
 struct writer_totals {
-    uint64_t chunks, new_chunks, new_bytes, stored_bytes, packs;
+    uint64_t chunks;       /* put, known ones included */
+    uint64_t new_chunks, new_bytes;
+    uint64_t stored_bytes; /* packs and index segments, durable */
+    uint64_t packs;
 };
 void writer_totals(const struct writer *w, struct writer_totals *ret);
 void writer_free(struct writer *w); /* stops the uploader; nothing is put */

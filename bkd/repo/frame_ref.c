@@ -1,0 +1,110 @@
+#include "bkd/repo/frame_ref.h"
+
+#include "formats/base/wire.h"
+
+static int fill_starts(struct frame_ref *f, struct bk_error *err)
+{
+    struct frame_table t;
+    int r = frame_table_decode(f->plain.data, f->plain.len, &t, err);
+    if (r < 0)
+        return r;
+    f->n_chunks = t.n_chunks;
+    f->starts = calloc((size_t)t.n_chunks + 1, sizeof *f->starts);
+    f->ids = calloc((size_t)t.n_chunks + 1, sizeof *f->ids);
+    f->named = calloc((size_t)t.n_chunks / 8 + 1, 1);
+    if (!f->starts || !f->ids || !f->named)
+        return bk_fail(err, BK_E_NOMEM, "no memory for a frame of %u chunks", t.n_chunks);
+    for (uint32_t i = 0; i < t.n_chunks; i++)
+        f->starts[i + 1] = f->starts[i] + bk_get_u32(t.lengths + 4 * (size_t)i);
+    f->memory_bytes = sizeof *f + f->plain.cap + (size_t)t.n_chunks * (sizeof *f->starts + sizeof *f->ids);
+    return 0;
+}
+
+int frame_ref_adopt_plain(const struct chunk_namer *n, const struct chunk_loc *loc, struct bk_buf *plain,
+                          struct frame_ref **ret, struct bk_error *err)
+{
+    struct frame_ref *f = calloc(1, sizeof *f);
+    if (!f)
+        return bk_fail(err, BK_E_NOMEM, "no memory for a frame");
+    atomic_init(&f->refs, 1);
+    pthread_mutex_init(&f->lock, NULL);
+    f->namer = n;
+    f->pack = loc->pack;
+    f->kind = loc->kind;
+    f->offset = loc->offset;
+    f->plain = *plain;
+    *plain = BK_BUF(plain->limit);
+    int r = fill_starts(f, err);
+    if (r < 0) {
+        frame_ref_free(f);
+        return r;
+    }
+    *ret = f;
+    return 0;
+}
+
+struct frame_ref *frame_ref_share(struct frame_ref *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void frame_ref_free(struct frame_ref *f)
+{
+    if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    bk_buf_clear(&f->plain);
+    free(f->starts);
+    free(f->ids);
+    free(f->named);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+}
+
+/* "chunk 3f2a... in the frame at 12345 of data/3f/..." */
+static int refuse(const struct frame_ref *f, const chunk_id *id, struct bk_error *err, const char *why)
+{
+    char hex[2 * CHUNK_ID + 1], path[REPO_PATH];
+    object_hex(id->b, CHUNK_ID, hex);
+    repo_pack_path(f->kind, &f->pack, path);
+    bk_fail(err, BK_E_CORRUPT, "%s", why);
+    return bk_context(err, "chunk %s in the frame at %u of %s", hex, f->offset, path);
+}
+
+/* The name of a slot's bytes, computed by who asks first; of two at once both compute, outside the lock. */
+static int name_of(struct frame_ref *f, uint16_t slot, chunk_id *ret, struct bk_error *err)
+{
+    uint8_t bit = (uint8_t)(1u << (slot % 8));
+    pthread_mutex_lock(&f->lock);
+    bool named = f->named[slot / 8] & bit;
+    if (named)
+        *ret = f->ids[slot];
+    pthread_mutex_unlock(&f->lock);
+    if (named)
+        return 0;
+    const uint8_t *data = f->plain.data + f->starts[slot];
+    int r = chunk_name(f->namer, f->kind, data, f->starts[slot + 1] - f->starts[slot], ret, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&f->lock);
+    f->ids[slot] = *ret;
+    f->named[slot / 8] |= bit;
+    pthread_mutex_unlock(&f->lock);
+    return 0;
+}
+
+int frame_ref_chunk(struct frame_ref *f, uint16_t slot, const chunk_id *id, const uint8_t **ret,
+                    size_t *ret_len, struct bk_error *err)
+{
+    chunk_id name;
+    if (slot >= f->n_chunks)
+        return refuse(f, id, err, "the frame has fewer chunks");
+    int r = name_of(f, slot, &name, err);
+    if (r < 0)
+        return r;
+    if (chunk_id_cmp(&name, id) != 0)
+        return refuse(f, id, err, "its bytes do not have that name");
+    *ret = f->plain.data + f->starts[slot];
+    *ret_len = f->starts[slot + 1] - f->starts[slot];
+    return 0;
+}

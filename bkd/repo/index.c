@@ -1,0 +1,354 @@
+#include "bkd/repo/index.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "bkd/repo/index_pages.h"
+
+#define PAGE_CACHE_BYTES ((size_t)8 << 20)
+enum { LIST_FIRST = 32 };
+
+/* The segments in the order they came. Readers take no lock: n grows after its element is there, and a list
+ * that was outgrown stays until the index goes, because a reader may still walk it (all of them together are
+ * as long as the last). */
+struct list {
+    struct list *older;
+    size_t cap;
+    atomic_size_t n;
+    struct index_segment *v[];
+};
+
+struct index {
+    struct repo *repo;
+    struct index_pages *pages;
+    pthread_mutex_t lock; /* who adds */
+    _Atomic(struct list *) list;
+};
+
+static struct list *list_new(size_t cap, struct list *older)
+{
+    struct list *l = calloc(1, sizeof *l + cap * sizeof *l->v);
+    if (!l)
+        return NULL;
+    l->cap = cap;
+    l->older = older;
+    size_t n = older ? atomic_load(&older->n) : 0;
+    for (size_t i = 0; i < n; i++)
+        l->v[i] = older->v[i];
+    atomic_store(&l->n, n);
+    return l;
+}
+
+/* Under the lock; takes s on success. */
+static int list_append(struct index *x, struct index_segment *s, struct bk_error *err)
+{
+    struct list *l = atomic_load(&x->list);
+    size_t n = atomic_load(&l->n);
+    if (n == l->cap) {
+        l = list_new(l->cap * 2, l);
+        if (!l)
+            return bk_fail(err, BK_E_NOMEM, "no memory for the index");
+        atomic_store(&x->list, l);
+    }
+    s->number = (uint32_t)n;
+    l->v[n] = s;
+    atomic_store_explicit(&l->n, n + 1, memory_order_release);
+    return 0;
+}
+
+static bool list_has(struct index *x, const char *object)
+{
+    struct list *l = atomic_load(&x->list);
+    for (size_t i = 0; i < atomic_load(&l->n); i++)
+        if (strcmp(l->v[i]->object, object) == 0)
+            return true;
+    return false;
+}
+
+int index_add_segment(struct index *x, const char *object, struct bk_error *err)
+{
+    bk_auto(index_segment_free) struct index_segment *s = NULL;
+    int r = index_segment_load(x->repo, object, &s, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&x->lock);
+    if (!list_has(x, object)) {
+        r = list_append(x, s, err);
+        if (r == 0)
+            (void)bk_steal(s);
+    }
+    pthread_mutex_unlock(&x->lock);
+    return r;
+}
+
+struct names {
+    char (*v)[REPO_PATH];
+    size_t n, cap;
+};
+
+static int collect(void *ctx, const char *name, uint64_t size, struct bk_error *err)
+{
+    struct names *l = ctx;
+    (void)size;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        char(*v)[REPO_PATH] = reallocarray(l->v, cap, sizeof *v);
+        if (!v)
+            return bk_fail(err, BK_E_NOMEM, "no memory for the index");
+        l->v = v;
+        l->cap = cap;
+    }
+    if ((size_t)snprintf(l->v[l->n], REPO_PATH, "%s", name) < REPO_PATH)
+        l->n++;
+    return 0;
+}
+
+static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct bk_error *err)
+{
+    struct names l = { 0 };
+    int r = store_list(repo_store(x->repo), "index/", collect, &l, err);
+    for (size_t i = 0; r == 0 && i < l.n; i++) {
+        struct bk_error why = { 0 };
+        r = index_add_segment(x, l.v[i], &why);
+        if (r == BK_E_ABSENT) /* a collector replaced it since the listing */
+            r = 0;
+        if (r < 0 && damaged && r != BK_E_NOMEM) {
+            damaged(ctx, l.v[i], &why);
+            r = 0;
+        }
+        if (r < 0 && err)
+            *err = why;
+    }
+    free(l.v);
+    return r;
+}
+
+int index_open(struct repo *r, index_damage_fn *damaged, void *ctx, struct index **ret, struct bk_error *err)
+{
+    bk_auto(index_free) struct index *x = calloc(1, sizeof *x);
+    if (!x)
+        return bk_fail(err, BK_E_NOMEM, "no memory for the index");
+    x->repo = r;
+    pthread_mutex_init(&x->lock, NULL);
+    struct list *l = list_new(LIST_FIRST, NULL);
+    if (!l)
+        return bk_fail(err, BK_E_NOMEM, "no memory for the index");
+    atomic_store(&x->list, l);
+    int e = index_pages_new(PAGE_CACHE_BYTES, &x->pages, err);
+    if (e == 0)
+        e = load_all(x, damaged, ctx, err);
+    if (e < 0)
+        return bk_context(err, "open the index");
+    *ret = bk_steal(x);
+    return 0;
+}
+
+void index_free(struct index *x)
+{
+    if (!x)
+        return;
+    struct list *l = atomic_load(&x->list);
+    for (size_t i = 0; l && i < atomic_load(&l->n); i++)
+        index_segment_free(l->v[i]);
+    while (l) {
+        struct list *older = l->older;
+        free(l);
+        l = older;
+    }
+    index_pages_free(x->pages);
+    pthread_mutex_destroy(&x->lock);
+    free(x);
+}
+
+/* 1 and the entry, 0, or an error. page: scratch. */
+static int find_in(struct index *x, struct index_segment *s, const chunk_id *id,
+                   uint8_t page[static SEGMENT_PAGE], struct segment_entry *ret, struct bk_error *err)
+{
+    int64_t at = segment_page_of(&s->seg, id);
+    if (at < 0)
+        return 0;
+    int r = index_pages_get(x->pages, s, (uint32_t)at, page, err);
+    return r < 0 ? r : segment_page_find(&s->seg, (uint32_t)at, page, id, ret);
+}
+
+/* A page that cannot be read must not hide the same chunk in another segment: its error counts only when no
+ * other has it. */
+static int find_entry(struct index *x, const chunk_id *id, struct index_segment **ret_s,
+                      struct segment_entry *ret, struct bk_error *err)
+{
+    uint8_t page[SEGMENT_PAGE];
+    struct list *l = atomic_load(&x->list);
+    int bad = 0;
+    for (size_t i = atomic_load_explicit(&l->n, memory_order_acquire); i-- > 0;) {
+        int r = find_in(x, l->v[i], id, page, ret, err);
+        if (r > 0) {
+            *ret_s = l->v[i];
+            return 1;
+        }
+        if (r < 0)
+            bad = r;
+    }
+    return bad;
+}
+
+int index_has(struct index *x, const chunk_id *id, struct bk_error *err)
+{
+    struct index_segment *s;
+    struct segment_entry e;
+    return find_entry(x, id, &s, &e, err);
+}
+
+static int frame_line(struct index *x, struct index_segment *s, uint32_t i, struct segment_frame *ret,
+                      struct bk_error *err)
+{
+    uint8_t data[SEGMENT_PAGE];
+    uint32_t page;
+    int r = segment_frame_page(&s->seg, i, &page, err);
+    if (r == 0)
+        r = index_pages_get(x->pages, s, page, data, err);
+    if (r == 0)
+        segment_frame_line(data, i, ret);
+    return r;
+}
+
+static int pack_line(struct index *x, struct index_segment *s, uint32_t i, struct segment_pack *ret,
+                     struct bk_error *err)
+{
+    uint8_t data[SEGMENT_PAGE];
+    uint32_t page;
+    int r = segment_pack_page(&s->seg, i, &page, err);
+    if (r == 0)
+        r = index_pages_get(x->pages, s, page, data, err);
+    if (r == 0)
+        segment_pack_line(data, i, ret);
+    return r;
+}
+
+/* What the read path will size buffers by. */
+static bool plausible(const struct segment_frame *f, const struct segment_pack *p)
+{
+    return p->kind < CHUNK_KINDS && f->offset >= PACK_HEADER && f->stored_len > FRAME_HEADER &&
+           f->stored_len <= FRAME_HEADER + FRAME_MAX_STORED && f->raw_len <= FRAME_MAX_RAW &&
+           (uint64_t)f->offset + f->stored_len <= p->bytes;
+}
+
+int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+{
+    struct index_segment *s;
+    struct segment_entry e;
+    struct segment_frame f;
+    struct segment_pack p;
+    int r = find_entry(x, id, &s, &e, err);
+    if (r <= 0)
+        return r;
+    r = frame_line(x, s, e.frame, &f, err);
+    if (r == 0)
+        r = pack_line(x, s, f.pack, &p, err);
+    if (r < 0)
+        return bk_context(err, "index segment %s", s->object);
+    if (!plausible(&f, &p))
+        return bk_fail(err, BK_E_CORRUPT, "index segment %s: frame %u is out of range", s->object, e.frame);
+    *ret = (struct chunk_loc){ .pack = p.name,
+                               .kind = p.kind,
+                               .offset = f.offset,
+                               .stored_len = f.stored_len,
+                               .raw_len = f.raw_len,
+                               .slot = e.slot };
+    return 1;
+}
+
+int index_put_segment(struct index *x, const struct segment_input *in, uint64_t *ret_bytes,
+                      struct bk_error *err)
+{
+    bk_auto(bk_buf_clear) struct bk_buf out = BK_BUF((size_t)1 << 30);
+    uint8_t hash[SUITE_HASH];
+    char hex[2 * SUITE_HASH + 1], path[REPO_PATH];
+    int r = segment_build(repo_keyring(x->repo), in, &out, err);
+    if (r == 0)
+        r = suite_hash(repo_keyring(x->repo)->suite, out.data, out.len, hash, err);
+    if (r < 0)
+        return bk_context(err, "build an index segment");
+    object_hex(hash, sizeof hash, hex);
+    snprintf(path, sizeof path, "index/%s", hex);
+    r = store_put(repo_store(x->repo), path, out.data, out.len, err);
+    if (r < 0 && r != BK_E_EXISTS) /* a name is its content: who was first put the same bytes */
+        return bk_context(err, "put index segment %s", path);
+    *ret_bytes = out.len;
+    bk_buf_clear(&out);
+    return index_add_segment(x, path, err);
+}
+
+uint64_t index_entries(const struct index *x)
+{
+    const struct list *l = atomic_load(&x->list);
+    uint64_t n = 0;
+    for (size_t i = 0; i < atomic_load(&l->n); i++)
+        n += l->v[i]->seg.n_entries;
+    return n;
+}
+
+size_t index_resident_bytes(const struct index *x)
+{
+    const struct list *l = atomic_load(&x->list);
+    size_t n = sizeof *x + index_pages_bytes(x->pages);
+    for (size_t i = 0; i < atomic_load(&l->n); i++)
+        n += l->v[i]->resident_bytes;
+    return n;
+}
+
+struct repo *index_repo(const struct index *x)
+{
+    return x->repo;
+}
+
+struct packs {
+    struct segment_pack *v;
+    size_t n, cap;
+};
+
+static int gather_packs(struct index_segment *s, struct packs *l, struct bk_error *err)
+{
+    uint8_t data[SEGMENT_PAGE];
+    uint32_t page, have = UINT32_MAX;
+    for (uint64_t i = 0; i < s->seg.n_packs; i++) {
+        if (l->n == l->cap) {
+            size_t cap = l->cap ? l->cap * 2 : 256;
+            struct segment_pack *v = reallocarray(l->v, cap, sizeof *v);
+            if (!v)
+                return bk_fail(err, BK_E_NOMEM, "no memory for the list of packs");
+            l->v = v;
+            l->cap = cap;
+        }
+        int r = segment_pack_page(&s->seg, i, &page, err);
+        if (r == 0 && page != have)
+            r = index_segment_page(s, page, data, err);
+        if (r < 0)
+            return bk_context(err, "index segment %s", s->object);
+        have = page;
+        segment_pack_line(data, i, &l->v[l->n++]);
+    }
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(((const struct segment_pack *)a)->name.b, ((const struct segment_pack *)b)->name.b,
+                  PACK_NAME);
+}
+
+int index_each_pack(struct index *x, index_pack_fn *fn, void *ctx, struct bk_error *err)
+{
+    struct list *list = atomic_load(&x->list);
+    struct packs l = { 0 };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < atomic_load(&list->n); i++)
+        r = gather_packs(list->v[i], &l, err);
+    if (l.n)
+        qsort(l.v, l.n, sizeof *l.v, by_name);
+    for (size_t i = 0; r == 0 && i < l.n; i++)
+        if (i == 0 || by_name(&l.v[i - 1], &l.v[i]) != 0)
+            r = fn(ctx, &l.v[i], err);
+    free(l.v);
+    return r;
+}

@@ -1,0 +1,131 @@
+#include "bkd/repo/index_segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+/* One segment of SEGMENT_MAX entries has a resident part near 6 MiB; a length past this is damage, not data.
+ */
+#define RESIDENT_MAX ((uint64_t)64 << 20)
+
+static int read_at(struct index_segment *s, uint64_t offset, void *out, size_t len, struct bk_error *err)
+{
+    if (s->fd < 0)
+        return store_get_exact(s->store, s->object, offset, out, len, err);
+    uint8_t *p = out;
+    while (len > 0) {
+        ssize_t n = pread(s->fd, p, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return bk_fail_errno(err, errno, "read %s at %llu", s->object, (unsigned long long)offset);
+        if (n == 0)
+            return bk_fail(err, BK_E_CORRUPT, "%s is cut short: it ends before byte %llu", s->object,
+                           (unsigned long long)offset + len);
+        p += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+/* The descriptor is kept: a look-up is one pread then. Read-ahead would only push out pages that are wanted.
+ */
+static int open_descriptor(struct index_segment *s, struct bk_error *err)
+{
+    if (!s->store->ops->fd)
+        return 0;
+    int fd = -1;
+    int r = s->store->ops->fd(s->store, s->object, &fd, err);
+    if (r == BK_E_UNSUPPORTED)
+        return 0;
+    if (r < 0)
+        return r;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    s->fd = fd;
+    return 0;
+}
+
+static int load_resident(struct repo *r, struct index_segment *s, struct bk_error *err)
+{
+    uint8_t trailer[SEGMENT_TRAILER];
+    uint8_t page0[SEGMENT_PAGE];
+    uint64_t offset, len;
+    if (s->bytes < sizeof trailer + sizeof page0)
+        return bk_fail(err, BK_E_CORRUPT, "%llu bytes are too few for an index segment",
+                       (unsigned long long)s->bytes);
+    int e = read_at(s, s->bytes - sizeof trailer, trailer, sizeof trailer, err);
+    if (e < 0)
+        return e;
+    e = segment_trailer_decode(trailer, s->bytes, &offset, &len, err);
+    if (e < 0)
+        return e;
+    if (len > RESIDENT_MAX || offset > s->bytes || len > s->bytes - offset)
+        return bk_fail(err, BK_E_CORRUPT, "the resident part of %llu bytes is out of range",
+                       (unsigned long long)len);
+    bk_auto(free) uint8_t *resident = malloc(len ? (size_t)len : 1);
+    if (!resident)
+        return bk_fail(err, BK_E_NOMEM, "no memory for %llu bytes", (unsigned long long)len);
+    e = read_at(s, 0, page0, sizeof page0, err);
+    if (e == 0)
+        e = read_at(s, offset, resident, (size_t)len, err);
+    if (e < 0)
+        return e;
+    return segment_open(repo_keyring(r), page0, resident, (size_t)len, trailer, &s->seg, err);
+}
+
+int index_segment_load(struct repo *r, const char *object, struct index_segment **ret, struct bk_error *err)
+{
+    bk_auto(index_segment_free) struct index_segment *s = calloc(1, sizeof *s);
+    if (!s)
+        return bk_fail(err, BK_E_NOMEM, "no memory for an index segment");
+    s->fd = -1;
+    s->store = repo_store(r);
+    if ((size_t)snprintf(s->object, sizeof s->object, "%s", object) >= sizeof s->object)
+        return bk_fail(err, BK_E_LIMIT, "the name %s is too long", object);
+    int e = store_stat(s->store, object, &s->bytes, err);
+    if (e == 0)
+        e = open_descriptor(s, err);
+    if (e == 0)
+        e = load_resident(r, s, err);
+    if (e < 0)
+        return bk_context(err, "open index segment %s", object);
+    size_t bits = s->seg.n_pages / 8 + 1;
+    s->checked = calloc(bits, sizeof *s->checked);
+    if (!s->checked)
+        return bk_fail(err, BK_E_NOMEM, "no memory for an index segment");
+    s->resident_bytes = sizeof *s + bits + s->seg.resident_len;
+    *ret = bk_steal(s);
+    return 0;
+}
+
+void index_segment_free(struct index_segment *s)
+{
+    if (!s)
+        return;
+    segment_clear(&s->seg);
+    if (s->fd >= 0)
+        close(s->fd);
+    free((void *)s->checked);
+    free(s);
+}
+
+int index_segment_page(struct index_segment *s, uint32_t page, uint8_t out[static SEGMENT_PAGE],
+                       struct bk_error *err)
+{
+    if (page >= s->seg.n_pages)
+        return bk_fail(err, BK_E_CORRUPT, "%s has no page %u", s->object, page);
+    int r = read_at(s, (uint64_t)page * SEGMENT_PAGE, out, SEGMENT_PAGE, err);
+    if (r < 0)
+        return r;
+    /* Checked once: the digest costs more than the read, and whoever can change the page later can as well
+     * take away the packs. A page that turns bad in between names a chunk that the read path refuses. */
+    unsigned char bit = (unsigned char)(1u << (page % 8));
+    if (atomic_load_explicit(&s->checked[page / 8], memory_order_relaxed) & bit)
+        return 0;
+    r = segment_page_check(&s->seg, page, out, err);
+    if (r < 0)
+        return bk_context(err, "page %u of %s", page, s->object);
+    atomic_fetch_or_explicit(&s->checked[page / 8], bit, memory_order_relaxed);
+    return 0;
+}

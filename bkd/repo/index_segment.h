@@ -1,0 +1,32 @@
+/* One index segment as the index holds it: opened, with a way to its pages. Immutable but for the bits that
+ * say which pages were checked; any thread. */
+#ifndef BKD_REPO_INDEX_SEGMENT_H
+#define BKD_REPO_INDEX_SEGMENT_H
+
+#include <stdatomic.h>
+
+#include "bkd/repo/repo.h"
+#include "formats/index/segment.h"
+
+struct index_segment {
+    struct segment seg;
+    struct store *store; /* borrowed */
+    uint32_t number;     /* in the index, for the page cache */
+    int fd;              /* -1: the store has no files */
+    uint64_t bytes;
+    size_t resident_bytes; /* memory held */
+    atomic_uchar *checked; /* a bit per page */
+    char object[REPO_PATH];
+};
+
+/* Reads trailer, page 0 and the resident part. CORRUPT, ABSENT, IO ... */
+int index_segment_load(struct repo *r, const char *object, struct index_segment **ret,
+                       struct bk_error *err) BK_MUST_CHECK;
+void index_segment_free(struct index_segment *s);
+BK_AUTO(struct index_segment *, index_segment_free)
+
+/* One page, checked against its digest when it is read for the first time. */
+int index_segment_page(struct index_segment *s, uint32_t page, uint8_t out[static SEGMENT_PAGE],
+                       struct bk_error *err) BK_MUST_CHECK;
+
+#endif

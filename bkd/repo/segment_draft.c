@@ -1,0 +1,72 @@
+#include "bkd/repo/segment_draft.h"
+
+void segment_draft_clear(struct segment_draft *d)
+{
+    free(d->entries);
+    free(d->frames);
+    free(d->packs);
+    *d = (struct segment_draft){ 0 };
+}
+
+/* Room for n more elements of `each` bytes. */
+static int grow(void **v, size_t used, size_t *cap, size_t n, size_t each, struct bk_error *err)
+{
+    if (used + n <= *cap)
+        return 0;
+    size_t want = *cap + *cap / 2;
+    if (want < used + n)
+        want = used + n;
+    void *p = reallocarray(*v, want, each);
+    if (!p)
+        return bk_fail(err, BK_E_NOMEM, "no memory for %zu index entries", want);
+    *v = p;
+    *cap = want;
+    return 0;
+}
+
+int segment_draft_add(struct segment_draft *d, const struct segment_pack *p, const struct pack_directory *dir,
+                      struct bk_error *err)
+{
+    void *entries = d->entries, *frames = d->frames, *packs = d->packs;
+    int r = grow(&entries, d->n_entries, &d->cap_entries, dir->n_chunks, sizeof *d->entries, err);
+    d->entries = entries;
+    if (r == 0)
+        r = grow(&frames, d->n_frames, &d->cap_frames, dir->n_frames, sizeof *d->frames, err);
+    d->frames = frames;
+    if (r == 0)
+        r = grow(&packs, d->n_packs, &d->cap_packs, 1, sizeof *d->packs, err);
+    d->packs = packs;
+    if (r < 0)
+        return r;
+    for (uint32_t f = 0; f < dir->n_frames; f++) {
+        const struct pack_frame *pf = &dir->frames[f];
+        for (uint32_t i = 0; i < pf->n_chunks; i++)
+            d->entries[d->n_entries++] = (struct segment_entry){ .id = dir->ids[pf->first_chunk + i],
+                                                                 .frame = (uint32_t)d->n_frames,
+                                                                 .slot = (uint16_t)i };
+        d->frames[d->n_frames++] = (struct segment_frame){ .pack = (uint32_t)d->n_packs,
+                                                           .offset = pf->offset,
+                                                           .stored_len = pf->stored_len,
+                                                           .raw_len = pf->raw_len };
+    }
+    d->packs[d->n_packs++] = *p;
+    return 0;
+}
+
+int segment_draft_put(struct segment_draft *d, struct index *x, uint64_t *ret_bytes, struct bk_error *err)
+{
+    *ret_bytes = 0;
+    if (d->n_packs == 0)
+        return 0;
+    struct segment_input in = { .entries = d->entries,
+                                .n_entries = d->n_entries,
+                                .frames = d->frames,
+                                .n_frames = d->n_frames,
+                                .packs = d->packs,
+                                .n_packs = d->n_packs };
+    int r = index_put_segment(x, &in, ret_bytes, err);
+    if (r < 0)
+        return r;
+    d->n_entries = d->n_frames = d->n_packs = 0;
+    return 0;
+}

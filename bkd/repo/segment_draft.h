@@ -1,0 +1,28 @@
+/* What the next index segment will say, gathered pack by pack. One thread. */
+#ifndef BKD_REPO_SEGMENT_DRAFT_H
+#define BKD_REPO_SEGMENT_DRAFT_H
+
+#include "bkd/repo/index.h"
+
+/* At this many entries a draft must be put: the next pack's still fit below SEGMENT_MAX. */
+enum { SEGMENT_DRAFT_FULL = SEGMENT_MAX / 2 };
+
+struct segment_draft {
+    struct segment_entry *entries;
+    size_t n_entries, cap_entries;
+    struct segment_frame *frames;
+    size_t n_frames, cap_frames;
+    struct segment_pack *packs;
+    size_t n_packs, cap_packs;
+};
+void segment_draft_clear(struct segment_draft *d);
+BK_AUTO_CLEAR(struct segment_draft, segment_draft_clear)
+
+/* After NOMEM the draft holds what it held before. */
+int segment_draft_add(struct segment_draft *d, const struct segment_pack *p, const struct pack_directory *dir,
+                      struct bk_error *err) BK_MUST_CHECK;
+/* Put it as a segment and start over; nothing happens when it is empty. On error it is kept. */
+int segment_draft_put(struct segment_draft *d, struct index *x, uint64_t *ret_bytes,
+                      struct bk_error *err) BK_MUST_CHECK;
+
+#endif
