@@ -34,7 +34,7 @@ int bk_buf_extend(struct bk_buf *b, size_t n, uint8_t **ret, struct bk_error *er
     int r = bk_buf_reserve(b, n, err);
     if (r < 0)
         return r;
-    *ret = b->data + b->len;
+    *ret = b->data ? b->data + b->len : NULL; /* none yet, and n is 0 */
     b->len += n;
     return 0;
 }

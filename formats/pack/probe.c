@@ -9,8 +9,7 @@ enum {
     N_SLICES = 64,
     SAMPLE = SLICE * N_SLICES,
     WINDOW = 16 << 10, /* bytes searched for repetitions */
-    GRAM_STEP = 8,
-    TABLE_BITS = 12,
+    TABLE_BITS = 10,
 };
 
 /* Collision count of the byte values in slices spread over the data. For evenly distributed bytes it is
@@ -37,22 +36,23 @@ static uint64_t gram(const uint8_t *p)
     return v;
 }
 
-/* Even bytes may still repeat each other (a table of random keys written twice). Does any 8-byte string
- * at a multiple of 8 come again later in the window, at any place? */
-static bool repeats(const uint8_t *p, size_t len)
+/* Even bytes may still repeat each other (a table of random keys written twice). Of the 8-byte strings
+ * in the window every sixteenth is remembered, chosen by its own hash so that a repetition at any
+ * distance is chosen again. */
+static bool repeats(const uint8_t *p)
 {
-    uint16_t last[1 << TABLE_BITS] = { 0 }; /* offset / GRAM_STEP + 1 */
-    size_t n = len < WINDOW ? len : WINDOW;
+    uint64_t seen[1 << TABLE_BITS] = { 0 };
     unsigned hits = 0;
-    for (size_t i = 0; i + 8 <= n; i++) {
+    for (size_t i = 0; i + 8 <= WINDOW; i++) {
         uint64_t v = gram(p + i);
-        size_t slot = (size_t)(v * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TABLE_BITS));
-        if (last[slot] && gram(p + (size_t)(last[slot] - 1) * GRAM_STEP) == v)
-            hits++;
-        if (i % GRAM_STEP == 0)
-            last[slot] = (uint16_t)(i / GRAM_STEP + 1);
+        uint64_t hash = v * UINT64_C(0x9e3779b97f4a7c15);
+        if (hash >> 60)
+            continue;
+        uint64_t *slot = &seen[hash >> (60 - TABLE_BITS)];
+        hits += *slot == v;
+        *slot = v;
     }
-    return hits > 8;
+    return hits > WINDOW / 16 / 100; /* one in a hundred */
 }
 
 bool probe_worthwhile(const void *data, size_t len)
@@ -60,5 +60,5 @@ bool probe_worthwhile(const void *data, size_t len)
     const uint8_t *p = data;
     if (len < PROBE_MIN || !bytes_look_even(p, len))
         return true;
-    return repeats(p + (len - WINDOW) / 2, WINDOW);
+    return repeats(p + (len - WINDOW) / 2);
 }
