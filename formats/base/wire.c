@@ -37,6 +37,9 @@ uint64_t bk_read_u64(struct bk_reader *r)
 
 uint64_t bk_read_varint(struct bk_reader *r)
 {
+    /* most are one byte, and tree entries are made of them */
+    if (!r->bad && r->p != r->end && *r->p < 0x80)
+        return *r->p++;
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
         const uint8_t *p = bk_read_raw(r, 1);

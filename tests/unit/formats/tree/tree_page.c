@@ -63,6 +63,59 @@ static void extremes_come_back(void **state)
     round_trip(v, 2);
 }
 
+/* A page of two files that agree in all but what differs() changes, and how long the second entry is. */
+static size_t second_is(void (*differs)(struct tree_entry *))
+{
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(4096);
+    struct tree_writer w;
+    struct sample v[2] = { 0 };
+    v[0].e = plain("a");
+    v[0].e.flags = TREE_HAS_BTIME;
+    v[0].e.mtime = (struct tree_time){ 1600000000, 1 };
+    v[0].e.ctime = (struct tree_time){ 1700000000, 2 };
+    v[0].e.btime = (struct tree_time){ 1500000000, 3 };
+    v[1].e = v[0].e;
+    v[1].e.name = (const uint8_t *)"b";
+    differs(&v[1].e);
+    round_trip(v, 2);
+    assert_int_equal(tree_page_begin(&w, &b, NULL), 0);
+    assert_int_equal(tree_page_add(&w, &v[0].e, NULL), 0);
+    size_t before = b.len;
+    assert_int_equal(tree_page_add(&w, &v[1].e, NULL), 0);
+    return b.len - before;
+}
+
+static void in_nothing(struct tree_entry *e)
+{
+    (void)e;
+}
+
+static void in_mtime(struct tree_entry *e)
+{
+    e->mtime = (struct tree_time){ 1600000001, 0 };
+}
+
+static void in_ctime(struct tree_entry *e)
+{
+    e->ctime.ns++;
+}
+
+static void in_no_btime(struct tree_entry *e)
+{
+    e->flags = 0;
+    e->btime = (struct tree_time){ 0 };
+}
+
+static void what_repeats_costs_nothing(void **state)
+{
+    (void)state;
+    size_t least = second_is(in_nothing);
+    assert_int_equal(least, 1 + 2 + 2 + 1); /* length, two bytes of savings, name, ino */
+    assert_int_equal(second_is(in_mtime), least + 1);
+    assert_int_equal(second_is(in_ctime), least + 1 + 4);
+    assert_int_equal(second_is(in_no_btime), least + 2); /* flags and fsflags */
+}
+
 static void bytes_of_a_page_are_pinned(void **state)
 {
     (void)state;
@@ -326,13 +379,10 @@ static void damaged_pages_fail_or_are_valid(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entries_come_back),
-        cmocka_unit_test(extremes_come_back),
-        cmocka_unit_test(bytes_of_a_page_are_pinned),
-        cmocka_unit_test(bad_entries_are_not_written),
-        cmocka_unit_test(bad_entries_are_not_read),
-        cmocka_unit_test(names_of_hosts_are_checked),
-        cmocka_unit_test(damaged_pages_fail_or_are_valid),
+        cmocka_unit_test(entries_come_back),           cmocka_unit_test(extremes_come_back),
+        cmocka_unit_test(what_repeats_costs_nothing),  cmocka_unit_test(bytes_of_a_page_are_pinned),
+        cmocka_unit_test(bad_entries_are_not_written), cmocka_unit_test(bad_entries_are_not_read),
+        cmocka_unit_test(names_of_hosts_are_checked),  cmocka_unit_test(damaged_pages_fail_or_are_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
