@@ -13,7 +13,8 @@ static uint64_t read_difference(struct bk_reader *r, uint64_t base)
     return base + (uint64_t)bk_read_svarint(r);
 }
 
-/* like: the value of TIME_LIKE; base: of TIME_BASE (NULL where that is not used) and of the difference */
+/* like: the value of TIME_LIKE; base: of TIME_BASE, unless base_ok says that there is no such way, and what a
+ * difference starts from */
 static struct tree_time read_time(struct bk_reader *r, unsigned how, const struct tree_time *like,
                                   const struct tree_time *base, bool base_ok)
 {
