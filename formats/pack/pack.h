@@ -81,7 +81,8 @@ int pack_directory_decode(const void *data, size_t len, const struct pack_traile
 
 /* Find frames in a damaged pack by their magic and xxh3, from *pos on. Returns 1 and sets *pos past the
  * frame and *ret_offset to it, or 0 when there are no more. Needs no keys and no directory; the directory
- * frame is found like any other. A frame inside a frame that is whole is not looked for. */
+ * frame is found like any other. A frame inside a frame that is whole is not looked for.
+ * Each false magic costs a hash of what its header claims: up to FRAME_MAX_STORED bytes. */
 int pack_scan(const void *data, size_t len, size_t *pos, size_t *ret_offset, struct frame_header *ret);
 
 #endif
