@@ -36,19 +36,27 @@ static uint64_t gram(const uint8_t *p)
     return v;
 }
 
+static uint64_t gram_hash(uint64_t v)
+{
+    return v * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 /* Even bytes may still repeat each other (a table of random keys written twice). Of the 8-byte strings
  * in the window every sixteenth is remembered, chosen by its own hash so that a repetition at any
  * distance is chosen again. */
 static bool repeats(const uint8_t *p)
 {
     uint64_t seen[1 << TABLE_BITS] = { 0 };
+    uint16_t chosen[WINDOW];
+    size_t n = 0;
     unsigned hits = 0;
-    for (size_t i = 0; i + 8 <= WINDOW; i++) {
-        uint64_t v = gram(p + i);
-        uint64_t hash = v * UINT64_C(0x9e3779b97f4a7c15);
-        if (hash >> 60)
-            continue;
-        uint64_t *slot = &seen[hash >> (60 - TABLE_BITS)];
+    for (size_t i = 0; i + 8 <= WINDOW; i++) { /* no branch: each choice would be mispredicted */
+        chosen[n] = (uint16_t)i;
+        n += gram_hash(gram(p + i)) >> 60 == 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint64_t v = gram(p + chosen[i]);
+        uint64_t *slot = &seen[gram_hash(v) >> (60 - TABLE_BITS)];
         hits += *slot == v;
         *slot = v;
     }
