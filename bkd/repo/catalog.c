@@ -27,6 +27,7 @@ static int open_one(struct loading *l, const char *name, const struct bk_buf *b,
                     struct snapshot *ret, struct bk_error *err)
 {
     const struct keyring *k = repo_keyring(l->repo);
+    payload->len = 0;
     if (object_peek_kind(b->data, b->len) == OBJECT_VOID) {
         int r = record_open(k, OBJECT_VOID, name, b->data, b->len, payload, err);
         return r < 0 ? r : 0;
@@ -36,7 +37,7 @@ static int open_one(struct loading *l, const char *name, const struct bk_buf *b,
         return r;
     r = snapshot_decode(payload->data, payload->len, ret, err);
     if (r < 0)
-        return bk_context(err, "%s", name);
+        return r;
     char path[REPO_PATH];
     repo_id_path("snapshots/", ret->id, SESSION_ID, path);
     if (strcmp(path, name) != 0)

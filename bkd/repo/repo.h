@@ -52,7 +52,7 @@ int repo_pack_of_path(const char *path, enum chunk_kind *ret_kind, pack_name *re
 /* "snapshots/<hex>" and the like: prefix, then id in hex */
 void repo_id_path(const char *prefix, const uint8_t *id, size_t id_len, char out[static REPO_PATH]);
 
-/* Seal and put a record (random salt); fetch and open one. */
+/* Seal and put a record (random salt; a lost acknowledgement is resolved); fetch and open one (payload is replaced). */
 int repo_put_record(struct repo *r, enum object_kind kind, const char *name, const void *payload, size_t len,
                     struct bk_error *err) BK_MUST_CHECK;
 int repo_get_record(struct repo *r, enum object_kind kind, const char *name, struct bk_buf *payload,

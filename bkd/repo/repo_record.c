@@ -61,5 +61,6 @@ int repo_get_record(struct repo *r, enum object_kind kind, const char *name, str
     int rc = store_get_all(repo_store(r), name, RECORD_MAX, &sealed, err);
     if (rc < 0)
         return bk_context(err, "get %s", name);
+    payload->len = 0;
     return record_open(repo_keyring(r), kind, name, sealed.data, sealed.len, payload, err);
 }
