@@ -1,0 +1,233 @@
+#include "bkd/backup/ingest.h"
+
+#include <errno.h>
+
+int ingest_open(struct ingest *g, struct sink *s, struct job *j, struct job_rate *rate, unsigned lane,
+                struct bk_error *err)
+{
+    const struct config *c = repo_config(s->repo);
+    *g = (struct ingest){ .sink = s,
+                          .job = j,
+                          .rate = rate,
+                          .lane = lane,
+                          .segment_bytes = c->segment_bytes,
+                          .cap = (size_t)INGEST_READ + c->chunk_max };
+    g->buf = malloc(g->cap);
+    return g->buf ? 0 : bk_fail_errno(err, ENOMEM, "a read buffer of %zu bytes", g->cap);
+}
+
+void ingest_close(struct ingest *g)
+{
+    free(g->buf);
+    g->buf = NULL;
+    extents_clear(&g->x);
+}
+
+bool ingest_is_zero(const uint8_t *data, size_t len)
+{
+    return !len || (!data[0] && !memcmp(data, data + 1, len - 1));
+}
+
+int ingest_blank(struct ingest *g, enum extent_kind kind, uint64_t len, struct bk_error *err)
+{
+    return len ? extents_add(&g->x, &(struct extent){ .len = len, .kind = kind }, err) : 0;
+}
+
+static int put_chunk(struct ingest *g, const uint8_t *data, size_t len, struct bk_error *err)
+{
+    struct extent x = { .len = len, .kind = EXTENT_ZERO };
+    if (!ingest_is_zero(data, len)) {
+        x.kind = EXTENT_DATA;
+        int r = sink_put(g->sink, g->lane, CHUNK_DATA, data, len, &x.id, err);
+        if (r < 0)
+            return r;
+    }
+    return extents_add(&g->x, &x, err);
+}
+
+/* Cut what can be cut; *ret_used bytes are done with. */
+static int cut(struct ingest *g, const uint8_t *data, size_t len, bool at_end, size_t *ret_used,
+               struct bk_error *err)
+{
+    const struct chunker *c = repo_chunker(g->sink->repo);
+    size_t used = 0;
+    while (used < len) {
+        size_t n = chunker_cut(c, data + used, len - used, at_end);
+        if (!n)
+            break;
+        int r = put_chunk(g, data + used, n, err);
+        if (r < 0)
+            return r;
+        used += n;
+    }
+    *ret_used = used;
+    return 0;
+}
+
+int ingest_data(struct ingest *g, const uint8_t *data, size_t len, struct bk_error *err)
+{
+    size_t used;
+    return cut(g, data, len, true, &used, err);
+}
+
+/* The pieces of a segment with very many extents are closed early: a leaf has a ceiling. */
+static int close_if_full(struct ingest *g, struct pieces *out, struct bk_error *err)
+{
+    return g->x.n > CONTENT_LEAF_MAX / 2 ? pieces_add(out, g->sink, g->lane, &g->x, err) : 0;
+}
+
+int ingest_account(struct ingest *g, size_t len, struct bk_error *err)
+{
+    g->read_bytes += len;
+    if (g->rate)
+        job_rate_take(g->rate, len);
+    atomic_fetch_add_explicit(&g->job->done_bytes, len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&g->job->read_bytes, len, memory_order_relaxed);
+    return job_check(g->job, err);
+}
+
+/* A run of data without holes. Chunks start anew at its beginning. */
+static int read_run(struct ingest *g, int fd, uint64_t from, uint64_t end, struct pieces *out,
+                    struct ingest_read *ret, struct bk_error *err)
+{
+    g->len = 0;
+    for (uint64_t at = from;;) {
+        size_t want = end - at < INGEST_READ ? (size_t)(end - at) : INGEST_READ;
+        ssize_t n = want ? pread(fd, g->buf + g->len, want, (off_t)at) : 0;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            ret->sys = errno;
+        bool last = n <= 0;
+        if (n > 0) {
+            g->len += (size_t)n;
+            at += (uint64_t)n;
+            ret->len += (uint64_t)n;
+        }
+        size_t used;
+        int r = cut(g, g->buf, g->len, last, &used, err);
+        if (r == 0)
+            r = close_if_full(g, out, err);
+        if (r == 0 && n > 0)
+            r = ingest_account(g, (size_t)n, err);
+        if (r < 0)
+            return r;
+        if (last)
+            return 0;
+        g->len -= used;
+        memmove(g->buf, g->buf + used, g->len);
+    }
+}
+
+/* The next run of data at or after `at` within `end`: *ret_from == end when only a hole is left. */
+static void next_run(int fd, uint64_t at, uint64_t end, uint64_t *ret_from, uint64_t *ret_to)
+{
+    off_t from = lseek(fd, (off_t)at, SEEK_DATA);
+    if (from < 0 && errno == ENXIO) {
+        *ret_from = *ret_to = end;
+        return;
+    }
+    if (from < 0 || (uint64_t)from < at) { /* cannot tell: all is data */
+        *ret_from = at;
+        *ret_to = end;
+        return;
+    }
+    if ((uint64_t)from >= end) {
+        *ret_from = *ret_to = end;
+        return;
+    }
+    off_t to = lseek(fd, from, SEEK_HOLE);
+    *ret_from = (uint64_t)from;
+    *ret_to = to <= from || (uint64_t)to > end ? end : (uint64_t)to;
+}
+
+int ingest_range(struct ingest *g, int fd, uint64_t from, uint64_t end, bool sparse, struct pieces *out,
+                 struct ingest_read *ret, struct bk_error *err)
+{
+    *ret = (struct ingest_read){ 0 };
+    g->x.n = 0;
+    g->x.len = 0;
+    for (uint64_t at = from; at < end;) {
+        uint64_t data = at, hole = end;
+        if (sparse)
+            next_run(fd, at, end, &data, &hole);
+        int r = ingest_blank(g, EXTENT_HOLE, data - at, err);
+        if (r < 0)
+            return r;
+        ret->len += data - at;
+        uint64_t before = ret->len;
+        r = read_run(g, fd, data, hole, out, ret, err);
+        if (r < 0)
+            return r;
+        at = hole;
+        if (ret->sys) { /* the rest is zeroes */
+            r = ingest_blank(g, EXTENT_ZERO, end - from - ret->len, err);
+            if (r < 0)
+                return r;
+            ret->len = end - from;
+        }
+        if (ret->sys || ret->len - before < hole - data)
+            break;
+    }
+    return pieces_add(out, g->sink, g->lane, &g->x, err);
+}
+
+int ingest_flush(struct ingest *g, struct pieces *out, struct bk_error *err)
+{
+    size_t len = g->len;
+    g->len = 0;
+    g->segment_len = 0;
+    int r = ingest_data(g, g->buf, len, err);
+    return r < 0 ? r : pieces_add(out, g->sink, g->lane, &g->x, err);
+}
+
+int ingest_feed(struct ingest *g, const void *data, size_t len, struct pieces *out, struct bk_error *err)
+{
+    const uint8_t *p = data;
+    while (len) {
+        uint64_t left = g->segment_bytes - g->segment_len;
+        size_t n = g->cap - g->len;
+        n = n < len ? n : len;
+        n = n < left ? n : (size_t)left;
+        memcpy(g->buf + g->len, p, n);
+        g->len += n;
+        g->segment_len += n;
+        p += n;
+        len -= n;
+        int r;
+        if (g->segment_len == g->segment_bytes) {
+            r = ingest_flush(g, out, err);
+        } else if (g->len == g->cap) {
+            size_t used;
+            r = cut(g, g->buf, g->len, false, &used, err);
+            if (r == 0) {
+                g->len -= used;
+                memmove(g->buf, g->buf + used, g->len);
+                r = close_if_full(g, out, err);
+            }
+        } else {
+            r = 0;
+        }
+        if (r == 0)
+            r = ingest_account(g, n, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int ingest_feed_hole(struct ingest *g, uint64_t len, struct pieces *out, struct bk_error *err)
+{
+    if (!len)
+        return 0;
+    size_t have = g->len;
+    g->len = 0;
+    int r = ingest_data(g, g->buf, have, err);
+    if (r == 0)
+        r = ingest_blank(g, EXTENT_HOLE, len, err);
+    /* A long hole ends the segment rather than being cut to its length: one extent says it all. */
+    if (r == 0 && (g->segment_bytes - g->segment_len <= len))
+        return ingest_flush(g, out, err);
+    g->segment_len += len;
+    return r < 0 ? r : close_if_full(g, out, err);
+}

@@ -1,0 +1,294 @@
+/* The page task: ask for each name, compare with the parent, read what is new. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include "bkd/backup/walk_file.h"
+
+struct scan { /* of one page, while it runs */
+    struct page *p;
+    struct walk_lane *l;
+    unsigned lane;
+    int dirfd;
+    struct task *first, **last; /* tasks to push when all names were seen */
+    uint64_t same_bytes;        /* of files taken over */
+};
+
+static int add_item(struct scan *s, size_t i, struct item **ret, struct bk_error *err)
+{
+    struct page *p = s->p;
+    if (!p->items) {
+        p->items = calloc(p->n, sizeof(struct item *));
+        if (!p->items)
+            return bk_fail_errno(err, ENOMEM, "a page of %zu entries", p->n);
+    }
+    struct item *it = calloc(1, sizeof *it);
+    if (!it)
+        return bk_fail_errno(err, ENOMEM, "a page of %zu entries", p->n);
+    it->index = (uint32_t)i;
+    p->items[p->n_items++] = it;
+    p->states[i] = ITEM_NEW;
+    *ret = it;
+    return 0;
+}
+
+static void fill(struct scan *s, struct item *it, const struct statx *st)
+{
+    const struct listing *l = &s->p->dir->list;
+    size_t at = s->p->first + it->index;
+    meta_entry(st, &it->e);
+    it->e.name = (const uint8_t *)listing_name(l, at);
+    it->e.name_len = l->v[at].len;
+}
+
+static void later(struct scan *s, struct task *t)
+{
+    t->next = NULL;
+    *s->last = t;
+    s->last = &t->next;
+    atomic_fetch_add(&s->p->pending, 1);
+}
+
+static int new_dir(struct scan *s, size_t i, const struct statx *st, const struct tree_entry *old,
+                   struct bk_error *err)
+{
+    struct page *p = s->p;
+    struct dir *up = p->dir;
+    struct item *it;
+    int r = add_item(s, i, &it, err);
+    if (r < 0)
+        return r;
+    fill(s, it, st);
+    if (old && old->type == TREE_DIR) {
+        it->meta_same = meta_same(old, st);
+        it->before = old->dir;
+        if (it->meta_same) {
+            struct tree_entry e = *old;
+            e.name = it->e.name;
+            it->e = e;
+        }
+        it->e.dir = (struct tree_dir){ 0 };
+    }
+    uint64_t dev = makedev(st->stx_dev_major, st->stx_dev_minor);
+    const struct roots_node *node =
+        up->roots && !up->roots->whole ? roots_child(up->roots, (const char *)it->e.name) : NULL;
+    uint64_t one_dev = node ? dev : up->one_dev;
+    if (p->w->opts->one_file_system && dev != one_dev)
+        return 0; /* the mount point is kept, empty */
+    struct dir *d = calloc(1, sizeof *d);
+    if (!d)
+        return bk_fail_errno(err, ENOMEM, "a directory");
+    *d = (struct dir){ .task.run = walk_dir,
+                       .w = p->w,
+                       .up = up,
+                       .up_page = p,
+                       .up_item = it,
+                       .name = (const char *)it->e.name,
+                       .roots = node,
+                       .follow = node && !node->whole,
+                       .dev = dev,
+                       .ino = st->stx_ino,
+                       .one_dev = one_dev,
+                       .fd = -1 };
+    if (old && old->type == TREE_DIR)
+        d->old.dir = old->dir;
+    later(s, &d->task);
+    return 0;
+}
+
+/* xattrs of what is not opened: carried over when the ctime says that nothing was touched */
+static void describe_closed(struct scan *s, struct item *it, const struct tree_entry *old)
+{
+    struct page *p = s->p;
+    const char *name = (const char *)it->e.name;
+    if (p->w->opts->no_xattrs)
+        return;
+    if (old && old->type == it->e.type && !(old->flags & TREE_XATTRS_PARTIAL) &&
+        old->ctime.s == it->e.ctime.s && old->ctime.ns == it->e.ctime.ns) {
+        it->e.xattrs = old->xattrs; /* the page scan keeps them */
+        it->e.xattrs_len = old->xattrs_len;
+        return;
+    }
+    struct bk_buf b = BK_BUF(TREE_XATTRS_MAX);
+    int sys = meta_xattrs_at(s->dirfd, name, &b);
+    if (sys) {
+        it->e.flags |= TREE_XATTRS_PARTIAL;
+        walk_trouble(p->w, p->dir, name, TROUBLE_METADATA, sys, "extended attributes");
+    }
+    walk_own_xattrs(it, &b);
+}
+
+static void read_link(struct scan *s, struct item *it)
+{
+    struct page *p = s->p;
+    const char *name = (const char *)it->e.name;
+    struct bk_buf b = BK_BUF((size_t)TREE_LINK_MAX * 8);
+    int sys = meta_link(s->dirfd, name, &b);
+    if (sys) {
+        bk_buf_clear(&b);
+        it->lost = true;
+        walk_trouble_errno(p->w, p->dir, name, sys);
+        return;
+    }
+    /* one block for both: the target in front, xattrs of links are rare */
+    size_t len = b.len;
+    struct bk_buf x = BK_BUF(TREE_XATTRS_MAX);
+    sys = p->w->opts->no_xattrs ? 0 : meta_xattrs_at(s->dirfd, name, &x);
+    if (sys || bk_buf_append(&b, x.data, x.len, NULL) < 0) {
+        it->e.flags |= TREE_XATTRS_PARTIAL;
+        walk_trouble(p->w, p->dir, name, TROUBLE_METADATA, sys, "extended attributes");
+    }
+    bk_buf_clear(&x);
+    it->own = b.data;
+    it->e.link = b.data;
+    it->e.link_len = len;
+    if (b.len > len) {
+        it->e.xattrs = b.data + len;
+        it->e.xattrs_len = b.len - len;
+    }
+}
+
+static int new_file(struct scan *s, struct item *it, const struct statx *st, const struct tree_entry *old,
+                    struct bk_error *err)
+{
+    struct walk *w = s->p->w;
+    if (old && !(old->flags & TREE_CONTENT_PARTIAL) && meta_content_same(old, st, w->ignore)) {
+        it->e.content = old->content;
+        it->e.fsflags = old->fsflags;
+        it->e.flags |= old->flags & TREE_HAS_FSFLAGS;
+        describe_closed(s, it, old);
+        s->l->totals.n_unchanged++;
+        s->same_bytes += st->stx_size;
+        return 0;
+    }
+    if (st->stx_size <= s->l->in.segment_bytes)
+        return walk_file_read(s->p, it, s->dirfd, s->lane, err);
+    struct task *t;
+    int r = walk_file_task(s->p, it, &t, err);
+    if (r == 0)
+        later(s, t);
+    return r;
+}
+
+static int new_other(struct scan *s, size_t i, const struct statx *st, const struct tree_entry *old,
+                     struct bk_error *err)
+{
+    struct item *it;
+    int r = add_item(s, i, &it, err);
+    if (r < 0)
+        return r;
+    fill(s, it, st);
+    if (it->e.type == TREE_FILE)
+        return new_file(s, it, st, old, err);
+    if (it->e.type == TREE_SYMLINK)
+        read_link(s, it);
+    else
+        describe_closed(s, it, old);
+    return 0;
+}
+
+/* A file with trouble in the parent is read again: the trouble may have gone. */
+static bool is_same(const struct page *p, const struct tree_entry *old, const struct statx *st)
+{
+    return p->w->ignore == 0 && !(old->flags & (TREE_CONTENT_PARTIAL | TREE_XATTRS_PARTIAL)) &&
+           meta_same(old, st);
+}
+
+static int one(struct scan *s, size_t i, struct bk_error *err)
+{
+    struct page *p = s->p;
+    struct walk *w = p->w;
+    const struct listing *l = &p->dir->list;
+    const char *name = listing_name(l, p->first + i);
+    const struct roots_node *node =
+        p->dir->roots && !p->dir->roots->whole ? roots_child(p->dir->roots, name) : NULL;
+
+    const struct tree_entry *old = NULL;
+    int r = p->old.dir ? old_scan_find(&p->old, name, l->v[p->first + i].len, &old, err) : 0;
+    if (r < 0)
+        return r;
+    p->n_found += r > 0;
+
+    struct statx st;
+    int sys = meta_stat(s->dirfd, name, node && !node->whole, &st);
+    if (sys) {
+        p->same = false;
+        walk_trouble_errno(w, p->dir, name, sys);
+        if (node)
+            atomic_fetch_add(&w->roots_lost, 1);
+        return 0;
+    }
+    if (S_ISREG(st.stx_mode) && w->opts->exclude_larger && st.stx_size > w->opts->exclude_larger) {
+        p->same &= !old;
+        return 0;
+    }
+    if (!meta_type(st.stx_mode)) {
+        p->same = false;
+        walk_trouble(w, p->dir, name, TROUBLE_SKIPPED, 0, "an unknown type of file");
+        return 0;
+    }
+    if (S_ISDIR(st.stx_mode))
+        return new_dir(s, i, &st, old, err);
+    if (old && is_same(p, old, &st)) {
+        p->states[i] = ITEM_SAME;
+        owners_note(&s->l->owners, st.stx_uid, st.stx_gid);
+        if (old->type == TREE_FILE) {
+            s->l->totals.n_files++;
+            s->l->totals.n_unchanged++;
+            s->l->totals.content_bytes += st.stx_size;
+            s->same_bytes += st.stx_size;
+        } else {
+            s->l->totals.n_others++;
+        }
+        return 0;
+    }
+    p->same = false;
+    return new_other(s, i, &st, old, err);
+}
+
+static int names(struct scan *s, struct bk_error *err)
+{
+    struct page *p = s->p;
+    p->states = calloc(p->n, 1);
+    if (!p->states)
+        return bk_fail_errno(err, ENOMEM, "a page of %zu entries", p->n);
+    p->same = true;
+    if (p->dir->old.n)
+        old_scan_open(&p->old, p->w->reader, s->lane, &p->dir->old, listing_name(&p->dir->list, p->first));
+    for (size_t i = 0; i < p->n; i++) {
+        int r = one(s, i, err);
+        if (r < 0)
+            return r;
+    }
+    atomic_fetch_add_explicit(&p->w->job->done_items, p->n, memory_order_relaxed);
+    if (s->same_bytes)
+        atomic_fetch_add_explicit(&p->w->job->done_bytes, s->same_bytes, memory_order_relaxed);
+    return 0;
+}
+
+void walk_page(struct task *t, unsigned lane)
+{
+    struct page *p = (struct page *)t;
+    struct walk *w = p->w;
+    struct bk_error err = { 0 };
+    atomic_store(&p->pending, 1);
+    struct scan s = { .p = p, .l = &w->lanes[lane], .lane = lane };
+    s.last = &s.first;
+    int sys = 0;
+    if (!pool_failed(w->pool)) {
+        sys = dirs_open(w->dirs, p->dir, &s.dirfd);
+        if (sys) {
+            walk_trouble_errno(w, p->dir, NULL, sys);
+        } else {
+            int r = job_check(w->job, &err);
+            if (r == 0)
+                r = names(&s, &err);
+            dirs_close(w->dirs, p->dir);
+            if (r < 0)
+                walk_fail(w, &err);
+        }
+    }
+    if (s.first)
+        pool_push_chain(w->pool, s.first);
+    walk_settle(p, lane);
+}
