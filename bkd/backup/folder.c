@@ -78,14 +78,14 @@ int folder_add(struct folder *f, const struct tree_entry *e, struct bk_error *er
         f->page.len = 0;
         f->first = e->name;
         f->first_len = e->name_len;
-        r = tree_page_begin(&f->page, err);
+        r = tree_page_begin(&f->writer, &f->page, err);
     }
     if (r == 0)
-        r = tree_page_add(&f->page, e, err);
+        r = tree_page_add(&f->writer, e, err);
     if (r < 0)
         return r;
     f->in_page++;
-    return tree_page_ends(e->name, e->name_len, f->in_page, f->page.len) ? close_page(f, err) : 0;
+    return tree_page_full(&f->writer) ? close_page(f, err) : 0;
 }
 
 int folder_done(struct folder *f, struct tree_dir *ret, struct bk_error *err)

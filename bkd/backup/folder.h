@@ -15,6 +15,7 @@ struct folder {
     struct sink *sink;
     unsigned lane;
     struct bk_buf page;
+    struct tree_writer writer; /* into page */
     size_t in_page;
     struct tree_child *pages; /* owned */
     size_t n, cap;

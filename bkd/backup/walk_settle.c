@@ -46,6 +46,7 @@ struct encoder {
     struct page *p;
     struct walk_lane *l;
     unsigned lane;
+    struct tree_writer writer;
     size_t n; /* entries in the page */
     const uint8_t *first;
     size_t first_len;
@@ -71,14 +72,14 @@ static int encode(struct encoder *e, const struct tree_entry *x, const char *nam
         e->l->page.len = 0;
         e->first = (const uint8_t *)name;
         e->first_len = x->name_len;
-        r = tree_page_begin(&e->l->page, err);
+        r = tree_page_begin(&e->writer, &e->l->page, err);
     }
     if (r == 0)
-        r = tree_page_add(&e->l->page, x, err);
+        r = tree_page_add(&e->writer, x, err);
     if (r < 0)
         return r;
     e->n++;
-    return e->l->page.len >= TREE_PAGE_BYTES ? flush(e, err) : 0;
+    return tree_page_full(&e->writer) ? flush(e, err) : 0;
 }
 
 static void count(struct walk_lane *l, const struct tree_entry *e)
