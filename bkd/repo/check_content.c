@@ -131,7 +131,8 @@ static int check_extent(struct content_walk *w, const struct extent *x, uint64_t
     struct chunk_loc loc;
     if (x->kind != EXTENT_DATA || (w->have_last && chunk_id_cmp(&w->last, &x->id) == 0))
         return 0;
-    bool any_bad = w->c->bad_packs.n > 0;
+    /* Is it there at all reads one page; where it is reads three. */
+    bool any_bad = w->c->bad_packs.n > 0 || w->c->index_damaged;
     struct bk_error why = { 0 };
     int r = any_bad ? index_find(w->c->index, &x->id, &loc, &why) : index_has(w->c->index, &x->id, &why);
     if (check_fatal(r)) {

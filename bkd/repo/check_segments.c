@@ -139,6 +139,7 @@ static int check_segment(struct check *c, const struct names_item *item, uint8_t
         return r;
     }
     if (r < 0) {
+        c->index_damaged = true;
         bk_hint(&why, "packs that it names are known again once they are adopted by the next backup");
         check_found(c, item->name, &why);
     }
