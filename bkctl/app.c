@@ -1,0 +1,177 @@
+#include "bkctl/app.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+
+#include "bkctl/command.h"
+#include "bkctl/secret.h"
+
+static struct job *signal_job;
+
+/* The first signal stops in good order; SA_RESETHAND lets a second one kill at once, which is safe too. */
+static void on_signal(int sig)
+{
+    (void)sig;
+    job_cancel(signal_job);
+}
+
+int app_init(struct app *a, struct bk_error *err)
+{
+    if (a->g.memory < JOB_MEMORY_MIN || a->g.memory > SIZE_MAX / 2)
+        return bk_fail(err, BK_E_USAGE, "--memory is at least %zu MiB", JOB_MEMORY_MIN >> 20);
+    a->job.n_threads = (unsigned)a->g.threads;
+    a->job.memory_bytes = (size_t)a->g.memory;
+    a->job.limit_read = a->g.limit_read;
+    a->job.limit_write = a->g.limit_write;
+    a->job.log = ui_log;
+    a->job.log_ctx = &a->ui;
+    int r = job_init(&a->job, err);
+    if (r < 0)
+        return r;
+    signal_job = &a->job;
+    struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND };
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write, which is reported */
+    return 0;
+}
+
+void app_clear(struct app *a)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    job_clear(&a->job);
+}
+
+int app_repo_url(const struct app *a, const char **ret, struct bk_error *err)
+{
+    if (!a->g.repo || !*a->g.repo) {
+        bk_fail(err, BK_E_USAGE, "no repository was named");
+        return bk_hint(err, "use --repo DIR or set BKCTL_REPO");
+    }
+    *ret = a->g.repo;
+    return 0;
+}
+
+int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
+{
+    const char *url;
+    int r = app_repo_url(a, &url, err);
+    if (r < 0)
+        return r;
+    bk_auto(store_free) struct store *s = NULL;
+    r = store_open(url, false, &world_real, &s, err);
+    if (r == 0) {
+        uint64_t size;
+        r = store_stat(s, "config", &size, err);
+        if (r == BK_E_ABSENT)
+            bk_fail(err, BK_E_ABSENT, "there is no repository at %s", url);
+    }
+    if (r == BK_E_ABSENT)
+        return bk_hint(err, "make one with: bkctl init --repo %s", url);
+    if (r < 0)
+        return r;
+    *ret = bk_steal(s);
+    return 0;
+}
+
+/* The suite decides which kind of key a PEM file holds; config tells it in clear. */
+static int suite_of(struct store *s, enum suite_id *ret, struct bk_error *err)
+{
+    enum { CONFIG_CEILING = 4096 };
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(CONFIG_CEILING);
+    struct config c;
+    uint8_t digest[SUITE_HASH];
+    int r = store_get_all(s, "config", CONFIG_CEILING, &b, err);
+    if (r == 0)
+        r = config_decode(b.data, b.len, &c, digest, err);
+    if (r == 0)
+        *ret = c.suite;
+    return r;
+}
+
+int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret, struct bk_error *err)
+{
+    bk_auto(store_free) struct store *s = NULL;
+    int r = app_open_store(a, &s, err);
+    struct secret_source src = {
+        .password_file = a->g.password_file,
+        .password_command = a->g.password_command,
+        .key_file = a->g.key_file,
+        .pem_file = a->g.identity,
+        .env = "BKCTL_PASSWORD",
+        .prompt = _("Passphrase of the repository: "),
+    };
+    if (r == 0 && src.pem_file)
+        r = suite_of(s, &src.suite, err);
+    bk_auto(secret_clear) struct secret secret = { 0 };
+    if (r == 0)
+        r = secret_get(&src, &secret, err);
+    if (r < 0)
+        return r;
+    r = repo_open_adopt_store(s, &secret.s, &world_real, ret, err);
+    if (r < 0)
+        return r;
+    (void)bk_steal(s); /* the repository's now */
+    *ret_secret = secret;
+    secret = (struct secret){ 0 };
+    return 0;
+}
+
+int app_open_repo(struct app *a, struct repo **ret, struct bk_error *err)
+{
+    bk_auto(secret_clear) struct secret secret = { 0 };
+    return app_open_repo_with(a, &secret, ret, err);
+}
+
+static void on_damage(void *ctx, const char *object, const struct bk_error *why)
+{
+    struct app *a = ctx;
+    ui_warn(&a->ui, _("%s is damaged and left out: %s"), object, why->text);
+}
+
+int app_load_catalog(struct app *a, struct repo *r, struct catalog *ret, struct bk_error *err)
+{
+    return catalog_load(r, on_damage, a, ret, err);
+}
+
+int app_open_view(struct app *a, struct view *ret, struct bk_error *err)
+{
+    bk_auto(view_clear) struct view v = { 0 };
+    int r = app_open_repo(a, &v.repo, err);
+    if (r == 0)
+        r = app_load_catalog(a, v.repo, &v.catalog, err);
+    if (r == 0)
+        r = index_open(v.repo, on_damage, a, &v.index, err);
+    if (r == 0)
+        r = reader_new(v.repo, v.index, 1, a->job.memory_bytes / 4, &v.reader, err);
+    if (r < 0)
+        return r;
+    *ret = v;
+    v = (struct view){ 0 };
+    return 0;
+}
+
+void view_clear(struct view *v)
+{
+    reader_free(v->reader);
+    index_free(v->index);
+    catalog_clear(&v->catalog);
+    repo_free(v->repo);
+    *v = (struct view){ 0 };
+}
+
+void app_who(char *out, size_t len)
+{
+    char host[256] = "";
+    if (gethostname(host, sizeof host - 1) < 0)
+        host[0] = '\0';
+    struct passwd pw, *found = NULL;
+    char mem[4096];
+    if (getpwuid_r(geteuid(), &pw, mem, sizeof mem, &found) == 0 && found)
+        snprintf(out, len, "%s@%s", pw.pw_name, host);
+    else
+        snprintf(out, len, "%u@%s", (unsigned)geteuid(), host);
+}

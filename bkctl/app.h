@@ -1,0 +1,65 @@
+/* What every command is given: the global options, the job and the display, and the ways to open things.
+ *
+ *     main: app_init -> command's run -> app_clear
+ *
+ * One app per process: it owns the signal handlers. */
+#ifndef BKCTL_APP_H
+#define BKCTL_APP_H
+
+#include "bkctl/ui.h"
+#include "bkd/job/job.h"
+#include "bkd/repo/catalog.h"
+#include "bkd/repo/reader.h"
+#include "bkd/repo/repo.h"
+
+struct globals {
+    const char *repo;
+    const char *password_file, *password_command, *key_file, *identity;
+    bool json, quiet;
+    int verbose;
+    uint64_t memory;
+    int threads;
+    uint64_t limit_read, limit_write;
+    const char *lang;
+    bool help, version;
+};
+
+struct command;
+struct app {
+    struct globals g;
+    const struct command *cmd;
+    struct job job;
+    struct ui ui;
+};
+
+int app_init(struct app *a, struct bk_error *err) BK_MUST_CHECK;
+void app_clear(struct app *a);
+
+/* The repository's URL. USAGE with a hint when none was named. */
+int app_repo_url(const struct app *a, const char **ret, struct bk_error *err) BK_MUST_CHECK;
+/* Its store; ABSENT, with a hint to init, when no repository is there. No secret is asked for. */
+int app_open_store(struct app *a, struct store **ret, struct bk_error *err) BK_MUST_CHECK;
+/* The repository, unlocked with what the options, the environment or the user say. */
+int app_open_repo(struct app *a, struct repo **ret, struct bk_error *err) BK_MUST_CHECK;
+/* The same, and the secret that was used; the caller clears it. */
+struct secret;
+int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret,
+                       struct bk_error *err) BK_MUST_CHECK;
+
+/* A repository opened for browsing: catalogue, index and a reader of one lane. */
+struct view {
+    struct repo *repo;
+    struct catalog catalog;
+    struct index *index;
+    struct reader *reader;
+};
+int app_open_view(struct app *a, struct view *ret, struct bk_error *err) BK_MUST_CHECK;
+void view_clear(struct view *v);
+BK_AUTO_CLEAR(struct view, view_clear)
+/* Only the catalogue: for commands that read no content. Damaged snapshot objects are warned about. */
+int app_load_catalog(struct app *a, struct repo *r, struct catalog *ret, struct bk_error *err) BK_MUST_CHECK;
+
+/* "user@host", for notes. */
+void app_who(char *out, size_t len);
+
+#endif

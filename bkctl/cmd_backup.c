@@ -1,0 +1,233 @@
+/* backup: files, standard input, or what a command prints. */
+#include <errno.h>
+#include <string.h>
+
+#include "bkctl/backup_args.h"
+#include "bkctl/command.h"
+#include "bkctl/show.h"
+#include "bkd/backup/backup.h"
+
+struct backup_args {
+    const char *name, *host;
+    struct opt_list tags;
+    int level; /* of the choices: 0 full, 1 differential, 2 incremental */
+    struct opt_list excludes, exclude_files, exclude_if_present;
+    bool exclude_caches;
+    uint64_t exclude_larger;
+    bool one_file_system, no_xattrs, ignore_ctime, ignore_inode;
+    struct opt_list files_from, files_from0;
+    bool read_stdin;
+    const char *stdin_name, *stdin_command;
+    int compression;
+    bool dry_run;
+};
+
+static const struct opt backup_opts[] = {
+    OPT_STR(struct backup_args, name, 0, "name", N_("NAME"),
+            N_("name of the series of snapshots (default HOST:PATHS)")),
+    OPT_LIST(struct backup_args, tags, 0, "tag", N_("TAG"), N_("tag the snapshot; may be repeated")),
+    OPT_STR(struct backup_args, host, 0, "host", N_("HOST"), N_("record this host name")),
+    OPT_CHOICE(
+        struct backup_args, level, 0, "level", "full|differential|incremental",
+        N_("read everything, or what changed since the last full, or since the last snapshot of the name"),
+        .def = "incremental"),
+    OPT_LIST(struct backup_args, excludes, 0, "exclude", N_("PATTERN"),
+             N_("leave out what fits, as in .gitignore; may be repeated")),
+    OPT_LIST(struct backup_args, exclude_files, 0, "exclude-file", N_("FILE"),
+             N_("read patterns from FILE, one a line")),
+    OPT_FLAG(struct backup_args, exclude_caches, 0, "exclude-caches",
+             N_("leave out folders with a CACHEDIR.TAG")),
+    OPT_LIST(struct backup_args, exclude_if_present, 0, "exclude-if-present", N_("NAME[:START]"),
+             N_("leave out folders that hold a file NAME (that starts with START)")),
+    OPT_SIZE(struct backup_args, exclude_larger, 0, "exclude-larger-than", N_("leave out files above SIZE"),
+             .def = "0"),
+    OPT_FLAG(struct backup_args, one_file_system, 'x', "one-file-system",
+             N_("stay on the file systems of the given paths")),
+    OPT_LIST(struct backup_args, files_from, 0, "files-from", N_("FILE"),
+             N_("read paths from FILE, one a line ('-': standard input)")),
+    OPT_LIST(struct backup_args, files_from0, 0, "files-from0", N_("FILE"),
+             N_("the same, each path ended by NUL")),
+    OPT_FLAG(struct backup_args, no_xattrs, 0, "no-xattrs", N_("leave out extended attributes and ACLs")),
+    OPT_FLAG(struct backup_args, ignore_ctime, 0, "ignore-ctime",
+             N_("trust size and mtime alone; for file systems whose ctime changes by itself")),
+    OPT_FLAG(struct backup_args, ignore_inode, 0, "ignore-inode",
+             N_("do not compare inode numbers; for network and FUSE mounts")),
+    OPT_FLAG(struct backup_args, read_stdin, 0, "stdin", N_("store standard input as one stream"),
+             .conflicts = "stdin-from-command files-from files-from0"),
+    OPT_STR(struct backup_args, stdin_name, 0, "stdin-name", N_("NAME"),
+            N_("name of that stream (default stdin)"), .conflicts = "stdin-from-command"),
+    OPT_STR(struct backup_args, stdin_command, 0, "stdin-from-command", N_("NAME"),
+            N_("store what the command after -- prints as the stream NAME; no snapshot when it fails"),
+            .conflicts = "files-from files-from0"),
+    OPT_INT(struct backup_args, compression, 0, "compression", 0, 19, N_("zstd level; 0 stores as it is"),
+            .def = "1"),
+    OPT_FLAG(struct backup_args, dry_run, 'n', "dry-run", N_("read and compare, store nothing")),
+    OPT_END,
+};
+
+static void on_exception(void *ctx, const struct tree_exception *x)
+{
+    struct app *a = ctx;
+    char text[512];
+    int n = snprintf(text, sizeof text, "%s", _(tree_trouble_text(x->trouble)));
+    if (x->detail_len && n > 0 && (size_t)n < sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, ": %.*s",
+                      (int)(x->detail_len < 200 ? x->detail_len : 200), (const char *)x->detail);
+    if (x->sys && n > 0 && (size_t)n < sizeof text)
+        snprintf(text + n, sizeof text - (size_t)n, ": %s", strerror((int)x->sys));
+    static const char *const codes[] = { "",        "unreadable", "vanished", "changed",
+                                         "partial", "metadata",   "skipped" };
+    size_t t = (size_t)x->trouble;
+    ui_problem(&a->ui, "exception", x->path, x->path_len, t < BK_COUNT(codes) ? codes[t] : "", text);
+}
+
+/* Memory behind lists that were read from files. */
+struct texts {
+    char **v;
+    size_t n;
+};
+
+static void texts_clear(struct texts *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        free(t->v[i]);
+    free(t->v);
+}
+BK_AUTO_CLEAR(struct texts, texts_clear)
+
+static int read_lists(const struct opt_list *files, char separator, bool comments, struct opt_list *to,
+                      struct texts *mem, struct bk_error *err)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        char **v = realloc(mem->v, (mem->n + 1) * sizeof *v);
+        if (!v)
+            return bk_fail_errno(err, ENOMEM, "read %s", files->v[i]);
+        mem->v = v;
+        int r = backup_args_read(files->v[i], separator, comments, to, &mem->v[mem->n], err);
+        if (r < 0)
+            return r;
+        mem->n++;
+    }
+    return 0;
+}
+
+static int add_all(struct opt_list *to, const char *const *v, size_t n, struct bk_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = opt_list_add(to, v[i], err);
+    return r;
+}
+
+static int from_files(struct app *a, struct repo *repo, const struct backup_common *c,
+                      const struct backup_args *x, const struct operands *ops, struct backup_result *ret,
+                      struct bk_error *err)
+{
+    bk_auto(texts_clear) struct texts mem = { 0 };
+    bk_auto(opt_list_clear) struct opt_list paths = { 0 }, excludes = { 0 };
+    int r = add_all(&paths, (const char *const *)ops->v, ops->n, err);
+    if (r == 0)
+        r = read_lists(&x->files_from, '\n', false, &paths, &mem, err);
+    if (r == 0)
+        r = read_lists(&x->files_from0, '\0', false, &paths, &mem, err);
+    /* files first: what the command line says comes last and wins */
+    if (r == 0)
+        r = read_lists(&x->exclude_files, '\n', true, &excludes, &mem, err);
+    if (r == 0)
+        r = add_all(&excludes, x->excludes.v, x->excludes.n, err);
+    if (r < 0)
+        return r;
+    if (!paths.n)
+        return bk_fail(err, BK_E_USAGE, "no path to back up was given");
+    struct backup_files f = {
+        .paths = paths.v,
+        .n_paths = paths.n,
+        .excludes = excludes.v,
+        .n_excludes = excludes.n,
+        .exclude_if_present = x->exclude_if_present.v,
+        .n_exclude_if_present = x->exclude_if_present.n,
+        .exclude_caches = x->exclude_caches,
+        .exclude_larger = x->exclude_larger,
+        .one_file_system = x->one_file_system,
+        .no_xattrs = x->no_xattrs,
+        .ignore_ctime = x->ignore_ctime,
+        .ignore_inode = x->ignore_inode,
+    };
+    return backup_files(repo, &a->job, c, &f, ret, err);
+}
+
+/* What the options say about where the data comes from must fit the operands. */
+static int check_source(const struct backup_args *x, const struct operands *ops, struct bk_error *err)
+{
+    if (x->stdin_command) {
+        if (ops->n_before)
+            return bk_fail(err, BK_E_USAGE, "with --stdin-from-command the command stands after --, not '%s'",
+                           ops->v[0]);
+        if (ops->n == 0)
+            return bk_fail(err, BK_E_USAGE, "--stdin-from-command NAME needs a command: -- CMD ARGS");
+    } else if (x->read_stdin && ops->n) {
+        return bk_fail(err, BK_E_USAGE, "--stdin takes no paths, but '%s' was given", ops->v[0]);
+    } else if (!x->read_stdin && x->stdin_name) {
+        return bk_fail(err, BK_E_USAGE, "--stdin-name needs --stdin");
+    } else if (!x->read_stdin && !ops->n && !x->files_from.n && !x->files_from0.n) {
+        return bk_fail(err, BK_E_USAGE, "no path to back up was given");
+    }
+    return 0;
+}
+
+static int backup_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
+{
+    const struct backup_args *x = args;
+    int r = check_source(x, ops, err);
+    bk_auto(repo_free) struct repo *repo = NULL;
+    if (r == 0)
+        r = app_open_repo(a, &repo, err);
+    if (r < 0)
+        return r;
+    static const enum snapshot_level levels[] = { LEVEL_FULL, LEVEL_DIFFERENTIAL, LEVEL_INCREMENTAL };
+    struct backup_common c = {
+        .name = x->name,
+        .host = x->host,
+        .tags = x->tags.v,
+        .n_tags = x->tags.n,
+        .level = levels[x->level],
+        .zstd_level = x->compression,
+        .dry_run = x->dry_run,
+        .on_exception = on_exception,
+        .ctx = a,
+    };
+    bk_auto(backup_result_clear) struct backup_result result = { 0 };
+    r = ui_begin(&a->ui, "backup", err);
+    if (r < 0)
+        return r;
+    if (x->stdin_command) /* argv's array of operands ends with NULL */
+        r = backup_stream(repo, &a->job, &c, x->stdin_command, (const char *const *)ops->v, &result, err);
+    else if (x->read_stdin)
+        r = backup_stream(repo, &a->job, &c, x->stdin_name ? x->stdin_name : "stdin", NULL, &result, err);
+    else
+        r = from_files(a, repo, &c, x, ops, &result, err);
+    ui_end(&a->ui);
+    return r < 0 ? r : show_backup_result(a, &result.snap, x->dry_run);
+}
+
+const struct command cmd_backup = {
+    .name = "backup",
+    .summary = N_("Back up files, standard input or what a command prints"),
+    .operands = "PATH... | -- CMD ARGS...",
+    .about = N_("Stores a complete snapshot of the paths. Files that did not change since the snapshot it "
+                "compares with (see "
+                "--level) are not read. Files that cannot be read, or that change while they are, are listed "
+                "as exceptions; "
+                "the exit status is then 10.\n\n"
+                "An interrupted run leaves no snapshot; what it stored is used by the next one."),
+    .opts = backup_opts,
+    .args_size = sizeof(struct backup_args),
+    .max_operands = SIZE_MAX,
+    .examples = (const struct example[]){ { N_("two folders, without object files"),
+                                            "bkctl backup /etc /home --exclude '*.o'" },
+                                          { N_("read everything again"), "bkctl backup --level full /home" },
+                                          { N_("a database dump, straight from the command"),
+                                            "bkctl backup --stdin-from-command db.sql -- pg_dump mydb" },
+                                          { 0 } },
+    .run = backup_run,
+};

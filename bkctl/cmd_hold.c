@@ -1,0 +1,65 @@
+/* hold: a snapshot on hold is never deleted. */
+#include <string.h>
+
+#include "bkctl/command.h"
+#include "bkctl/show.h"
+
+struct hold_args {
+    const char *reason;
+};
+
+static const struct opt hold_opts[] = {
+    OPT_STR(struct hold_args, reason, 0, "reason", N_("TEXT"), N_("why; shown in lists")),
+    OPT_END,
+};
+
+static int hold_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
+{
+    const struct hold_args *x = args;
+    bool set = !strcmp(ops->v[0], "set");
+    if (!set && strcmp(ops->v[0], "release")) {
+        bk_fail(err, BK_E_USAGE, "unknown action '%s'", ops->v[0]);
+        return bk_hint(err, "choose one of: %s", cmd_hold.verbs);
+    }
+    bk_auto(repo_free) struct repo *repo = NULL;
+    bk_auto(catalog_clear) struct catalog c = { 0 };
+    const struct catalog_item *item;
+    int r = app_open_repo(a, &repo, err);
+    if (r == 0)
+        r = app_load_catalog(a, repo, &c, err);
+    if (r == 0)
+        r = catalog_resolve(&c, ops->v[1], &item, err);
+    if (r < 0)
+        return r;
+    char who[512], id[SHOW_ID];
+    app_who(who, sizeof who);
+    struct note_change change = { .hold = set, .reason = x->reason ? x->reason : "", .who = who };
+    r = catalog_annotate(repo, item, &change, err);
+    if (r < 0)
+        return r;
+    if (a->g.json) {
+        json_t *o = show_record("result");
+        json_object_set_new(o, "snapshot", json_string(text_hex(item->snap.id, SESSION_ID, id)));
+        json_object_set_new(o, "hold", json_boolean(set));
+        ui_emit(&a->ui, o);
+    } else if (!a->g.quiet) {
+        printf(set ? _("snapshot %s is on hold\n") : _("snapshot %s is no longer on hold\n"),
+               show_short_id(item->snap.id, id));
+    }
+    return 0;
+}
+
+const struct command cmd_hold = {
+    .name = "hold",
+    .summary = N_("Put a snapshot on hold, so that it is never deleted, or release it"),
+    .operands = "set|release SNAP",
+    .verbs = "set|release",
+    .opts = hold_opts,
+    .args_size = sizeof(struct hold_args),
+    .min_operands = 2,
+    .max_operands = 2,
+    .examples =
+        (const struct example[]){
+            { N_("keep it for the auditors"), "bkctl hold set 3f2a91c0 --reason 'audit 2026'" }, { 0 } },
+    .run = hold_run,
+};

@@ -1,0 +1,175 @@
+/* restore: files out of a snapshot, to a new place or in place. */
+#include "bkctl/paths.h"
+#include "bkctl/show.h"
+#include "bkd/restore/restore.h"
+
+struct restore_args {
+    const char *target;
+    bool in_place, overwrite, delete_extra, verify, dry_run, strip, numeric_owner, no_owner, compare,
+        no_sparse;
+    struct opt_list includes, excludes;
+};
+
+static const struct opt restore_opts[] = {
+    OPT_STR(struct restore_args, target, 't', "target", N_("DIR"), N_("restore below DIR"),
+            .conflicts = "in-place"),
+    OPT_FLAG(struct restore_args, in_place, 0, "in-place",
+             N_("restore to where the files were; only what differs is written"), .conflicts = "strip"),
+    OPT_FLAG(struct restore_args, overwrite, 0, "overwrite",
+             N_("allow a target that is not empty; replace what differs")),
+    OPT_FLAG(struct restore_args, delete_extra, 0, "delete", N_("remove what the snapshot does not have")),
+    OPT_FLAG(struct restore_args, compare, 0, "compare",
+             N_("trust no size and time: compare the content of existing files")),
+    OPT_FLAG(struct restore_args, verify, 0, "verify", N_("read back what was written and compare")),
+    OPT_FLAG(struct restore_args, dry_run, 'n', "dry-run",
+             N_("tell what would be done and how long it takes; write nothing")),
+    OPT_LIST(struct restore_args, includes, 0, "include", N_("PATTERN"),
+             N_("restore only what fits; may be repeated")),
+    OPT_LIST(struct restore_args, excludes, 0, "exclude", N_("PATTERN"),
+             N_("leave out what fits; may be repeated")),
+    OPT_FLAG(struct restore_args, strip, 0, "strip",
+             N_("put the content of the one PATH straight into the target")),
+    OPT_FLAG(struct restore_args, numeric_owner, 0, "numeric-owner",
+             N_("use recorded user and group numbers, not names"), .conflicts = "no-owner"),
+    OPT_FLAG(struct restore_args, no_owner, 0, "no-owner",
+             N_("leave owner and group to the one who restores")),
+    OPT_FLAG(struct restore_args, no_sparse, 0, "no-sparse", N_("write runs of zeroes that were not holes")),
+    OPT_END,
+};
+
+static void on_problem(void *ctx, const uint8_t *path, size_t path_len, const struct bk_error *why)
+{
+    struct app *a = ctx;
+    ui_problem(&a->ui, "problem", path, path_len, bk_code_name(why->code), why->text);
+}
+
+static void emit(struct app *a, const struct restore_report *p, const struct snapshot *s, bool dry_run)
+{
+    char id[SHOW_ID];
+    json_t *o = show_record("result");
+    json_object_set_new(o, "dry_run", json_boolean(dry_run));
+    json_object_set_new(o, "snapshot", json_string(text_hex(s->id, SESSION_ID, id)));
+    json_object_set_new(o, "seconds", json_real(ui_seconds(&a->ui)));
+    json_object_set_new(o, "files", text_json_u64(p->n_files));
+    json_object_set_new(o, "dirs", text_json_u64(p->n_dirs));
+    json_object_set_new(o, "others", text_json_u64(p->n_others));
+    json_object_set_new(o, "kept", text_json_u64(p->n_kept));
+    json_object_set_new(o, "deleted", text_json_u64(p->n_deleted));
+    json_object_set_new(o, "problems", text_json_u64(p->n_problems));
+    json_object_set_new(o, "bytes", text_json_u64(p->bytes));
+    json_object_set_new(o, "bytes_written", text_json_u64(p->bytes_written));
+    json_object_set_new(o, "bytes_to_read", text_json_u64(p->bytes_to_read));
+    json_object_set_new(o, "bytes_verified", text_json_u64(p->bytes_verified));
+    if (dry_run)
+        json_object_set_new(o, "seconds_estimated", json_real(p->seconds_estimated));
+    ui_emit(&a->ui, o);
+}
+
+static void print(struct app *a, const struct restore_report *p, const struct restore_args *x)
+{
+    char b1[TEXT_SIZE], b2[TEXT_SIZE], b3[TEXT_SIZE], t[TEXT_SIZE];
+    if (x->dry_run)
+        printf(_("dry run: %llu files, %llu directories, %llu others, %s; %s to read, about %s\n"),
+               (unsigned long long)p->n_files, (unsigned long long)p->n_dirs, (unsigned long long)p->n_others,
+               text_bytes(p->bytes, b1), text_bytes(p->bytes_to_read, b2),
+               text_seconds(p->seconds_estimated, t));
+    else
+        printf(_("restored %llu files, %llu directories, %llu others, %s; wrote %s in %s\n"),
+               (unsigned long long)p->n_files, (unsigned long long)p->n_dirs, (unsigned long long)p->n_others,
+               text_bytes(p->bytes, b1), text_bytes(p->bytes_written, b2),
+               text_seconds(ui_seconds(&a->ui), t));
+    if (p->n_kept || p->n_deleted)
+        printf(_("  kept %llu, removed %llu\n"), (unsigned long long)p->n_kept,
+               (unsigned long long)p->n_deleted);
+    if (x->verify && !x->dry_run)
+        printf(_("  verified %s\n"), text_bytes(p->bytes_verified, b3));
+    if (p->n_problems)
+        printf(_("  %llu problems: see the warnings\n"), (unsigned long long)p->n_problems);
+}
+
+static int check_target(const struct restore_args *x, const struct operands *ops, struct bk_error *err)
+{
+    if (!x->target && !x->in_place) {
+        bk_fail(err, BK_E_USAGE, "where to restore to was not given");
+        return bk_hint(err, "use --target DIR, or --in-place for where the files were");
+    }
+    if (x->delete_extra && !x->in_place && !x->overwrite)
+        return bk_fail(err, BK_E_USAGE, "--delete needs --overwrite or --in-place");
+    if (x->strip && ops->n > 2)
+        return bk_fail(err, BK_E_USAGE, "--strip needs a single path");
+    return 0;
+}
+
+static int restore_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
+{
+    const struct restore_args *x = args;
+    bk_auto(repo_free) struct repo *repo = NULL;
+    bk_auto(catalog_clear) struct catalog c = { 0 };
+    bk_auto(parts_clear) struct parts p = { 0 };
+    int r = check_target(x, ops, err);
+    if (r == 0)
+        r = app_open_repo(a, &repo, err);
+    if (r == 0)
+        r = app_load_catalog(a, repo, &c, err);
+    if (r == 0)
+        r = parts_find(&c, ops, &p, err);
+    if (r == 0 && x->strip && p.paths.n != 1)
+        r = bk_fail(err, BK_E_USAGE, "--strip needs a single path");
+    if (r == 0)
+        r = ui_begin(&a->ui, "restore", err);
+    if (r < 0)
+        return r;
+    struct restore_opts o = {
+        .target = x->in_place ? "/" : x->target,
+        .paths = p.paths.v,
+        .n_paths = p.paths.n,
+        .includes = x->includes.v,
+        .n_includes = x->includes.n,
+        .excludes = x->excludes.v,
+        .n_excludes = x->excludes.n,
+        .strip = x->strip,
+        .delete_extra = x->delete_extra,
+        .compare = x->compare,
+        .verify = x->verify,
+        .dry_run = x->dry_run,
+        .overwrite = x->overwrite || x->in_place,
+        .no_owner = x->no_owner,
+        .numeric_owner = x->numeric_owner,
+        .sparse_zeroes = !x->no_sparse,
+        .on_problem = on_problem,
+        .ctx = a,
+    };
+    struct restore_report report = { 0 };
+    r = restore_files(repo, &a->job, &p.item->snap, &o, &report, err);
+    ui_end(&a->ui);
+    if (r < 0)
+        return r;
+    if (a->g.json)
+        emit(a, &report, &p.item->snap, x->dry_run);
+    else if (!a->g.quiet)
+        print(a, &report, x);
+    return report.n_problems ? BK_E_EXCEPTIONS : 0;
+}
+
+const struct command cmd_restore = {
+    .name = "restore",
+    .summary = N_("Restore a snapshot or parts of it"),
+    .operands = "SNAP[:PATH] [PATH...]",
+    .about = N_(
+        "Restores all of the snapshot, or the PATHs only, below --target with their full paths (see "
+        "--strip), or "
+        "--in-place. With --overwrite or --in-place only what differs is written; --delete makes the result "
+        "exact. What could not be restored or set is listed; the exit status is then 10."),
+    .opts = restore_opts,
+    .args_size = sizeof(struct restore_args),
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .examples =
+        (const struct example[]){
+            { N_("everything, to a new folder"), "bkctl restore latest --target /tmp/restored" },
+            { N_("one folder's content, verified"),
+              "bkctl restore web@latest:/srv/www --strip --target /srv/new --verify" },
+            { N_("put /etc back exactly as it was"), "bkctl restore 3f2a91c0:/etc --in-place --delete" },
+            { 0 } },
+    .run = restore_run,
+};

@@ -1,0 +1,137 @@
+#include "bkctl/help.h"
+
+#include <ctype.h>
+
+/* Text into roff: a leading dot or quote, backslashes and dashes would be taken for commands. */
+static void put(FILE *f, const char *s)
+{
+    for (bool start = true; *s; s++) {
+        if (*s == '\n' && s[1] == '\n') {
+            fputs("\n.PP\n", f);
+            start = true;
+            s++;
+            continue;
+        }
+        if (start && (*s == '.' || *s == '\''))
+            fputs("\\&", f);
+        if (*s == '\\')
+            fputs("\\e", f);
+        else if (*s == '-')
+            fputs("\\-", f);
+        else
+            fputc(*s, f);
+        start = *s == '\n';
+    }
+}
+
+static void option(FILE *f, const struct opt *o)
+{
+    fputs(".TP\n", f);
+    if (o->ch)
+        fprintf(f, "\\fB\\-%c\\fR, ", o->ch);
+    fputs("\\fB\\-\\-", f);
+    put(f, o->name);
+    fputs("\\fR", f);
+    if (o->choices || o->meta) {
+        fputs("=\\fI", f);
+        put(f, o->choices ? o->choices : _(o->meta));
+        fputs("\\fR", f);
+    }
+    fputc('\n', f);
+    put(f, _(o->help));
+    if (o->def && !(o->def[0] == '0' && !o->def[1])) {
+        fputs(" (default ", f);
+        put(f, o->def);
+        fputc(')', f);
+    }
+    if (o->env)
+        fprintf(f, " (or set %s)", o->env);
+    fputc('\n', f);
+}
+
+static void options(FILE *f, const char *head, const struct opt *table)
+{
+    fprintf(f, ".SH %s\n", head);
+    for (const struct opt *o = table; o && o->kind != OPT_KIND_END; o++)
+        if (!o->hidden)
+            option(f, o);
+}
+
+static void title(FILE *f, const struct command *c)
+{
+    fputs(".TH BKCTL", f);
+    for (const char *p = c ? c->name : ""; *p; p++)
+        fprintf(f, "%s%c", p == c->name ? "-" : "", toupper((unsigned char)*p));
+    fprintf(f, " 1 \"\" \"bkctl %s\" \"bkctl\"\n.SH NAME\nbkctl", BKCTL_VERSION);
+    if (c)
+        fprintf(f, "\\-%s \\- ", c->name);
+    else
+        fputs(" \\- ", f);
+    put(f, c ? _(c->summary) : _("back up and restore, deduplicated and encrypted"));
+    fputs("\n.SH SYNOPSIS\n\\fBbkctl\\fR ", f);
+    if (c)
+        fprintf(f, "\\fB%s\\fR [\\fIOPTIONS\\fR] ", c->name);
+    else
+        fputs("[\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIARGUMENTS\\fR]", f);
+    if (c && c->operands)
+        put(f, c->operands);
+    fputc('\n', f);
+}
+
+static void exit_status(FILE *f)
+{
+    fputs(".SH EXIT STATUS\n.TP\n0\n", f);
+    put(f, _("complete"));
+    fputc('\n', f);
+#define X(name, status, text) fprintf(f, ".TP\n%d\n", status), put(f, _(text)), fputc('\n', f);
+    BK_CODES(X)
+#undef X
+}
+
+static void overview(FILE *f)
+{
+    fputs(".SH DESCRIPTION\n", f);
+    put(f, _("A snapshot is named by the start of its id (four digits or more), 'latest', NAME@latest or "
+             "NAME@ID; a path "
+             "in it by SNAP:PATH. When NAME holds a colon the '@' ends it: host:/etc@latest:/etc/fstab."));
+    fputs("\n.SH COMMANDS\n", f);
+    for (size_t i = 0; commands[i]; i++) {
+        if (commands[i]->hidden)
+            continue;
+        fprintf(f, ".TP\n\\fBbkctl\\-%s\\fR(1)\n", commands[i]->name);
+        put(f, _(commands[i]->summary));
+        fputc('\n', f);
+    }
+}
+
+void man_page(FILE *f, const struct command *c)
+{
+    title(f, c);
+    if (c && c->about) {
+        fputs(".SH DESCRIPTION\n", f);
+        put(f, _(c->about));
+        fputc('\n', f);
+    }
+    if (!c)
+        overview(f);
+    if (c && c->opts)
+        options(f, "OPTIONS", c->opts);
+    options(f, "OPTIONS OF EVERY COMMAND", global_opts);
+    if (c && c->examples && c->examples[0].command) {
+        fputs(".SH EXAMPLES\n", f);
+        for (const struct example *e = c->examples; e->command; e++) {
+            fputs(".TP\n", f);
+            put(f, _(e->text));
+            fputs("\n\\fB", f);
+            put(f, e->command);
+            fputs("\\fR\n", f);
+        }
+    }
+    exit_status(f);
+    fputs(".SH ENVIRONMENT\n.TP\nBKCTL_REPO\n", f);
+    put(f, _("the repository, when --repo is not given"));
+    fputs("\n.TP\nBKCTL_PASSWORD\n", f);
+    put(f, _("the passphrase, when no option names a secret"));
+    fputs("\n.SH SEE ALSO\n", f);
+    fputs(c ? "bkctl(1)\n" : "docs/json.md, docs/errors.md\n", f);
+}
