@@ -84,8 +84,8 @@ static bool set_owner(const struct attrs_ctx *c, const void *where, const struct
 {
     if (c->no_owner)
         return m->uid == now->uid;
-    uid_t uid = idmap_user(c->owners, m->uid);
-    gid_t gid = idmap_group(c->owners, m->gid);
+    uid_t uid = idmap_user(c->idmap, m->uid);
+    gid_t gid = idmap_group(c->idmap, m->gid);
     if (uid == now->uid && gid == now->gid)
         return true;
     *changed = true;

@@ -32,7 +32,7 @@ struct attrs attrs_of(const struct tree_entry *e);
 
 enum attrs_kind { ATTRS_OWNER, ATTRS_XATTR, ATTRS_MODE, ATTRS_TIME, ATTRS_FLAGS, ATTRS_KINDS };
 struct attrs_ctx {
-    struct idmap *owners;
+    struct idmap *idmap;
     bool no_owner;
     mode_t umask;
     uid_t euid;

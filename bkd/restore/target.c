@@ -92,7 +92,7 @@ int tdir_root(struct targets *t, int fd, bool fresh, struct tdir **ret, struct b
     if (!d)
         return bk_fail(err, BK_E_NOMEM, "open the target");
     d->fresh = fresh;
-    d->made = true;
+    d->made = fd >= 0;
     if (fd >= 0) {
         int r = learn(t, d, fd, err);
         if (r < 0) {
@@ -105,6 +105,23 @@ int tdir_root(struct targets *t, int fd, bool fresh, struct tdir **ret, struct b
     return 0;
 }
 
+int tdir_set_attrs(struct tdir *d, const struct attrs *m, struct bk_error *err)
+{
+    uint8_t *own = NULL;
+    if (m->xattrs_len) {
+        own = malloc(m->xattrs_len);
+        if (!own)
+            return bk_fail(err, BK_E_NOMEM, "make a directory");
+        memcpy(own, m->xattrs, m->xattrs_len);
+    }
+    free(d->own);
+    d->own = own;
+    d->attrs = *m;
+    d->attrs.xattrs = own;
+    d->has_attrs = true;
+    return 0;
+}
+
 int tdir_new(struct targets *t, struct tdir *parent, const void *name, size_t len, const struct attrs *m,
              struct tdir **ret, struct bk_error *err)
 {
@@ -112,20 +129,11 @@ int tdir_new(struct targets *t, struct tdir *parent, const void *name, size_t le
     struct tdir *d = alloc(parent, name, len);
     if (!d)
         return bk_fail(err, BK_E_NOMEM, "make a directory");
-    if (m) {
-        d->has_attrs = true;
-        d->attrs = *m;
-        d->attrs.xattrs = NULL;
-        if (m->xattrs_len) {
-            d->own = malloc(m->xattrs_len);
-            if (!d->own) {
-                atomic_fetch_sub(&parent->refs, 1);
-                destroy(d);
-                return bk_fail(err, BK_E_NOMEM, "make a directory");
-            }
-            memcpy(d->own, m->xattrs, m->xattrs_len);
-            d->attrs.xattrs = d->own;
-        }
+    int r = m ? tdir_set_attrs(d, m, err) : 0;
+    if (r < 0) {
+        atomic_fetch_sub(&parent->refs, 1);
+        destroy(d);
+        return r;
     }
     *ret = d;
     return 0;
@@ -138,7 +146,9 @@ static int make_in(struct targets *t, struct tdir *d, int dirfd, bool replace, u
     /* Private until it is finished: its own mode may forbid to write into it, and what is inside is not yet
      * protected. */
     for (int tries = 0; tries < 2; tries++) {
-        if (mkdirat(dirfd, d->name, 0700) == 0)
+        if (t->open_only)
+            ;
+        else if (mkdirat(dirfd, d->name, 0700) == 0)
             d->fresh = true;
         else if (errno != EEXIST)
             return bk_fail_errno(err, errno, "make the directory '%s'", d->name);
@@ -149,6 +159,8 @@ static int make_in(struct targets *t, struct tdir *d, int dirfd, bool replace, u
                 close(fd);
                 return r;
             }
+            if (!d->fresh && replace)
+                target_thaw(dirfd, d->name);
             d->made = true;
             handles_adopt_fd(&t->handles, &d->handle, fd);
             handles_unpin(&t->handles, &d->handle);

@@ -22,6 +22,7 @@ struct tdir {
     atomic_uint refs;
     struct attrs attrs;    /* to be set at the end; borrows from `own` */
     bool has_attrs;
+    bool lead;           /* only on the way to what is wanted: its metadata is set if it was made */
     bool made;           /* exists and is a directory */
     bool fresh;          /* made by this run: was empty */
     bool acl;            /* new entries inherit an access list that has to go */
@@ -36,6 +37,7 @@ struct tdir {
 struct targets {
     struct handles handles;
     gid_t egid;
+    bool open_only;      /* tdir_make makes nothing: ABSENT */
     void *ctx;
     /* fd: the directory, to be closed by the callee; -1 with why when it could not be opened any more */
     void (*finish)(void *ctx, struct tdir *d, int fd, const struct bk_error *why);
@@ -46,11 +48,12 @@ int target_open(const char *path, int *ret_fd, bool *ret_fresh, struct bk_error 
 /* 1 when it has no entries. */
 int target_is_empty(int fd, struct bk_error *err) BK_MUST_CHECK;
 
-/* fd is adopted: the target itself. */
+/* fd is adopted: the target itself. -1: of a dry run, never made. */
 int tdir_root(struct targets *t, int fd, bool fresh, struct tdir **ret, struct bk_error *err) BK_MUST_CHECK;
 /* Not created yet. Refers to the parent; m (may be NULL) is copied with its xattrs. */
 int tdir_new(struct targets *t, struct tdir *parent, const void *name, size_t len, const struct attrs *m,
              struct tdir **ret, struct bk_error *err) BK_MUST_CHECK;
+int tdir_set_attrs(struct tdir *d, const struct attrs *m, struct bk_error *err) BK_MUST_CHECK;
 /* Create it, and what is above it. replace: something else of that name is removed first; else EXISTS. */
 int tdir_make(struct targets *t, struct tdir *d, bool replace, uint64_t *n_removed, struct bk_error *err) BK_MUST_CHECK;
 int tdir_pin(struct targets *t, struct tdir *d, int *ret_fd, struct bk_error *err) BK_MUST_CHECK;
