@@ -38,10 +38,10 @@ static size_t pack_target(const struct repo *r, const struct writer_opts *o)
     size_t share = o->memory_bytes / 2 / (o->n_lanes + 1);
     size_t target = repo_config(r)->pack_bytes;
     uint64_t most = repo_store(r)->max_object_bytes;
+    if (share < PACK_MIN)
+        share = PACK_MIN;
     if (target > share)
         target = share;
-    if (target < PACK_MIN)
-        target = PACK_MIN;
     if (most && target + PACK_SLACK > most)
         target = most > 2 * PACK_SLACK ? (size_t)(most - PACK_SLACK) : (size_t)(most / 2);
     return target;
