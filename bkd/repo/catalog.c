@@ -5,6 +5,7 @@
 
 #include "bkd/repo/names.h"
 #include "bkd/repo/notes.h"
+#include "bkd/repo/repo_build.h"
 
 enum { CATALOG_MAX = 1 << 24 };
 
@@ -68,6 +69,7 @@ static int load_one(struct loading *l, const char *name, struct bk_buf *sealed, 
         return 0;
     }
     if (r == 1) {
+        repo_saw_snapshot(l->repo, name, snap.sequence);
         l->cat.v[l->cat.n++].snap = snap;
         snap = (struct snapshot){ 0 };
     }

@@ -22,13 +22,15 @@ struct check_damage {
     size_t path_len;
     uint64_t offset, len;           /* byte range of that file, len 0: metadata */
 };
+/* Called as damage is found, by one thread at a time. First the object (snapshot NULL), once; then each file that it hits, in each
+ * snapshot, one call per byte range. A directory that cannot be read stands for all below it. */
 typedef void check_damage_fn(void *ctx, const struct check_damage *d);
 
 struct check_report {
     uint64_t n_objects, n_packs, n_packs_read, n_snapshots, n_frames, n_chunks, n_files;
     uint64_t bytes_read;
     uint64_t n_damages;         /* findings about objects */
-    uint64_t n_files_hit;       /* findings about files */
+    uint64_t n_files_hit;       /* files and directories hit, once per snapshot */
     uint64_t n_orphan_packs;    /* in no index: left by an interrupted run */
     uint64_t n_stale_sessions;
 };

@@ -1,11 +1,14 @@
 #include "bkd/repo/repo.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bkd/repo/repo_build.h"
 #include "formats/object/object.h"
+
+enum { SEEN_BYTES_MAX = 16 << 20 };
 
 struct repo {
     struct store *store;
@@ -15,6 +18,10 @@ struct repo {
     struct chunker *chunker;
     const struct world *world;
     uint8_t kek[SUITE_KEY];
+
+    pthread_mutex_t lock; /* guards the two below */
+    struct idset seen;
+    uint64_t highest_sequence;
 };
 
 int repo_build(struct store *store, const struct config *c, struct keyring *k,
@@ -24,6 +31,8 @@ int repo_build(struct store *store, const struct config *c, struct keyring *k,
     bk_auto(repo_free) struct repo *r = calloc(1, sizeof *r);
     if (!r)
         return bk_fail_errno(err, ENOMEM, "open a repository");
+    pthread_mutex_init(&r->lock, NULL);
+    r->seen.limit = SEEN_BYTES_MAX;
     r->config = *c;
     r->world = w;
     memcpy(r->kek, kek, sizeof r->kek);
@@ -48,6 +57,8 @@ void repo_free(struct repo *r)
     chunk_namer_free(r->namer);
     keyring_clear(&r->keyring);
     suite_wipe(r->kek, sizeof r->kek);
+    idset_clear(&r->seen);
+    pthread_mutex_destroy(&r->lock);
     if (r->store)
         store_free(r->store);
     free(r);
@@ -120,4 +131,44 @@ void repo_id_path(const char *prefix, const uint8_t *id, size_t id_len, char out
     char hex[2 * SUITE_HASH + 1];
     object_hex(id, id_len < SUITE_HASH ? id_len : SUITE_HASH, hex);
     snprintf(out, REPO_PATH, "%s%s", prefix, hex);
+}
+
+/* The id's 32 hex digits are as good a key as its bytes. */
+static bool snapshot_key(const char *name, uint8_t key[static IDSET_ID])
+{
+    const char *hex = strrchr(name, '/');
+    memset(key, 0, IDSET_ID);
+    return hex && strlen(hex + 1) == IDSET_ID && object_unhex(hex + 1, key, IDSET_ID / 2) == 0;
+}
+
+void repo_saw_snapshot(struct repo *r, const char *name, uint64_t sequence)
+{
+    uint8_t key[IDSET_ID];
+    struct bk_error ignored = { 0 };
+    if (!snapshot_key(name, key))
+        return;
+    pthread_mutex_lock(&r->lock);
+    (void)!idset_add(&r->seen, key, &ignored); /* full: it is opened again, no more */
+    if (sequence > r->highest_sequence && sequence < UINT64_MAX)
+        r->highest_sequence = sequence;
+    pthread_mutex_unlock(&r->lock);
+}
+
+bool repo_seen_snapshot(struct repo *r, const char *name)
+{
+    uint8_t key[IDSET_ID];
+    if (!snapshot_key(name, key))
+        return false;
+    pthread_mutex_lock(&r->lock);
+    bool seen = idset_has(&r->seen, key);
+    pthread_mutex_unlock(&r->lock);
+    return seen;
+}
+
+uint64_t repo_highest_sequence(struct repo *r)
+{
+    pthread_mutex_lock(&r->lock);
+    uint64_t highest = r->highest_sequence;
+    pthread_mutex_unlock(&r->lock);
+    return highest;
 }

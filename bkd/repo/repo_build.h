@@ -2,6 +2,7 @@
 #ifndef BKD_REPO_REPO_BUILD_H
 #define BKD_REPO_REPO_BUILD_H
 
+#include "bkd/repo/idset.h"
 #include "bkd/repo/repo.h"
 
 enum {
@@ -23,5 +24,11 @@ int repo_build(struct store *store, const struct config *c, struct keyring *k,
  * salts, so equal bytes are ours. EXISTS: something else stands there. */
 int repo_put_sure(struct store *s, const char *name, const void *data, size_t len,
                   struct bk_error *err) BK_MUST_CHECK;
+
+/* Sequences seen in this process, so that a commit opens only the snapshots that came after the catalogue was
+ * loaded. saw: a snapshot (by its store name) was opened. seen: was it? highest: of all seen. Any thread. */
+void repo_saw_snapshot(struct repo *r, const char *name, uint64_t sequence);
+bool repo_seen_snapshot(struct repo *r, const char *name);
+uint64_t repo_highest_sequence(struct repo *r);
 
 #endif

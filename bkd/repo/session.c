@@ -129,6 +129,17 @@ unsigned session_others(const struct session *s)
     return s->others;
 }
 
+static int look_at_sequence(struct repo *r, const char *name, struct bk_buf *payload, struct bk_error *err)
+{
+    bk_auto(snapshot_clear) struct snapshot snap = { 0 };
+    int rc = repo_get_record(r, OBJECT_SNAPSHOT, name, payload, err);
+    if (rc == 0)
+        rc = snapshot_decode(payload->data, payload->len, &snap, err);
+    if (rc == 0)
+        repo_saw_snapshot(r, name, snap.sequence);
+    return rc;
+}
+
 /* Highest sequence of all snapshots that open. Damaged ones are passed over: order is for people, and check
  * reports them. */
 static int highest_sequence(struct repo *r, uint64_t *ret, struct bk_error *err)
@@ -137,23 +148,19 @@ static int highest_sequence(struct repo *r, uint64_t *ret, struct bk_error *err)
     int rc = names_list(repo_store(r), "snapshots/", SNAPSHOTS_MAX, &list, err);
     if (rc < 0)
         return rc;
-    uint64_t highest = 0;
     bk_auto(bk_buf_clear) struct bk_buf payload = BK_BUF(RECORD_MAX);
     for (size_t i = 0; i < list.n; i++) {
         struct bk_error why = { 0 };
-        bk_auto(snapshot_clear) struct snapshot snap = { 0 };
-        rc = repo_get_record(r, OBJECT_SNAPSHOT, list.v[i].name, &payload, &why);
-        if (rc == 0)
-            rc = snapshot_decode(payload.data, payload.len, &snap, &why);
+        if (repo_seen_snapshot(r, list.v[i].name))
+            continue;
+        rc = look_at_sequence(r, list.v[i].name, &payload, &why);
         if (rc == BK_E_NOMEM) {
             if (err)
                 *err = why;
             return rc;
         }
-        if (rc == 0 && snap.sequence > highest && snap.sequence < UINT64_MAX)
-            highest = snap.sequence;
     }
-    *ret = highest;
+    *ret = repo_highest_sequence(r);
     return 0;
 }
 
