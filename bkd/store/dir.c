@@ -42,7 +42,7 @@ static int dir_get(struct store *s, const char *name, uint64_t offset, void *out
                    struct bk_error *err)
 {
     struct dir *d = (struct dir *)s;
-    int fd;
+    int fd = -1;
     int r = open_object(d, name, &fd, err);
     if (r < 0)
         return r;
