@@ -6,8 +6,8 @@
 
 #include "bkd/repo/index_pages.h"
 
-#define PAGE_CACHE_BYTES ((size_t)8 << 20)
-enum { LIST_FIRST = 32 };
+#define PAGE_CACHE_BYTES ((size_t)24 << 20)
+enum { LIST_FIRST = 32, LOOK_AHEAD = 8 };
 
 /* The segments in the order they came. Readers take no lock: n grows after its element is there, and a list
  * that was outgrown stays until the index goes, because a reader may still walk it (all of them together are
@@ -180,7 +180,13 @@ static int find_entry(struct index *x, const chunk_id *id, struct index_segment 
     uint8_t page[SEGMENT_PAGE];
     struct list *l = atomic_load(&x->list);
     int bad = 0;
-    for (size_t i = atomic_load_explicit(&l->n, memory_order_acquire); i-- > 0;) {
+    size_t n = atomic_load_explicit(&l->n, memory_order_acquire);
+    /* With many segments the filters' cache misses are what a look-up waits for: have several under way. */
+    for (size_t i = n; i-- > 0 && n - i <= LOOK_AHEAD;)
+        segment_prefetch(&l->v[i]->seg, id);
+    for (size_t i = n; i-- > 0;) {
+        if (i >= LOOK_AHEAD)
+            segment_prefetch(&l->v[i - LOOK_AHEAD]->seg, id);
         int r = find_in(x, l->v[i], id, page, ret, err);
         if (r > 0) {
             *ret_s = l->v[i];

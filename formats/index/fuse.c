@@ -52,6 +52,15 @@ static struct probe probe_of(const struct fuse *f, uint64_t hash)
     return p;
 }
 
+void fuse_prefetch(const struct fuse *f, uint64_t key)
+{
+    if (f->n_fingerprints == 0)
+        return;
+    struct probe p = probe_of(f, mix(key, f->seed));
+    for (int i = 0; i < ARITY; i++)
+        __builtin_prefetch(f->fingerprints + p.at[i]);
+}
+
 bool fuse_has(const struct fuse *f, uint64_t key)
 {
     if (f->n_fingerprints == 0)

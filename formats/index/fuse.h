@@ -24,6 +24,8 @@ struct fuse {
  * 8 more when there are equal keys. NOMEM, LIMIT. */
 int fuse_build(const uint64_t *keys, size_t n, struct fuse *ret, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 bool fuse_has(const struct fuse *f, uint64_t key);
+/* Ask for the memory that fuse_has(f, key) will read: a caller with many filters hides their cache misses. */
+void fuse_prefetch(const struct fuse *f, uint64_t key);
 void fuse_encode(const struct fuse *f, uint8_t out[static FUSE_PARAMS]);
 /* Checks that every probe stays inside n_fingerprints. CORRUPT. */
 int fuse_decode(const uint8_t in[static FUSE_PARAMS], size_t n_fingerprints, struct fuse *ret,

@@ -185,6 +185,11 @@ static size_t last_fence(const struct segment *s, uint64_t prefix)
     return lo;
 }
 
+void segment_prefetch(const struct segment *s, const chunk_id *id)
+{
+    fuse_prefetch(&s->filter, bk_get_u64(id->b));
+}
+
 int64_t segment_page_of(const struct segment *s, const chunk_id *id)
 {
     if (!fuse_has(&s->filter, bk_get_u64(id->b)) || s->n_entry_pages == 0)

@@ -103,6 +103,8 @@ int segment_page_check(const struct segment *s, uint32_t page, const uint8_t dat
                        struct bk_error *err) BK_MUST_CHECK;
 /* The entry page that would hold id, or -1 when the filter says that the segment has not got it. */
 int64_t segment_page_of(const struct segment *s, const chunk_id *id);
+/* Ask for the memory that segment_page_of will read first. */
+void segment_prefetch(const struct segment *s, const chunk_id *id);
 /* Look in one checked entry page: 1 found, 0 not there. `page` must be what segment_page_of said. */
 int segment_page_find(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],
                       const chunk_id *id, struct segment_entry *ret);
