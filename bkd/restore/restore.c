@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "bkd/repo/session.h"
+#include "bkd/restore/hold.h"
 
 enum { WINDOW_FIRST = 2048, WINDOW_ITEMS = 32768, WINDOWS = 3 };
 
@@ -34,27 +34,6 @@ static void end_dir(void *ctx, struct tdir *d, int fd, const struct bk_error *wh
         close(fd);
 }
 
-static void index_damage(void *ctx, const char *object, const struct bk_error *why)
-{
-    job_log(ctx, JOB_WARN, "index segment '%s' is left out: %s", object, why->text);
-}
-
-/* A restore's session keeps a collector from deleting what it reads. A repository that cannot be written to
- * has no collector. */
-static int hold(struct repo *repo, struct job *j, struct session **ret, struct bk_error *err)
-{
-    struct bk_error why = { 0 };
-    int r = session_open(repo, SESSION_READER, "restore", ret, &why);
-    if (r == BK_E_PERM || r == BK_E_NOSPACE || r == BK_E_UNSUPPORTED) {
-        job_log(j, JOB_WARN, "no session could be opened (%s): let nobody prune the repository meanwhile",
-                why.text);
-        return 0;
-    }
-    if (r < 0)
-        *err = why;
-    return r;
-}
-
 static void run_clear(struct run *r)
 {
     plan_free(r->plan); /* files in it are finished before what they refer to goes */
@@ -65,9 +44,6 @@ static void run_clear(struct run *r)
         links_finish(r);
     }
     tdir_unref(&r->targets, r->root);
-    pool_free(r->pool);
-    reader_free(r->reader);
-    index_free(r->index);
     for (unsigned i = 0; i < r->n_scratch; i++)
         free(r->scratch[i]);
     free(r->scratch);
@@ -95,18 +71,8 @@ static void run_init(struct run *r, struct repo *repo, struct job *j, const stru
     r->targets.finish = end_dir;
 }
 
-static int open_readers(struct run *r, struct bk_error *err)
+static int open_plan(struct run *r, struct bk_error *err)
 {
-    struct job *j = r->job;
-    unsigned n = j->n_threads ? j->n_threads : 1;
-    size_t cache = j->memory_bytes / 4 > ((size_t)128 << 20) ? (size_t)128 << 20 : j->memory_bytes / 4;
-    int rc;
-    if ((rc = index_open(r->repo, index_damage, j, &r->index, err)) < 0 ||
-        (rc = pool_new(n, &r->pool, err)) < 0)
-        return rc;
-    r->lane = pool_workers(r->pool);
-    if ((rc = reader_new(r->repo, r->index, r->lane + 1, cache, &r->reader, err)) < 0)
-        return rc;
     r->n_scratch = r->lane + 1;
     r->scratch = calloc(r->n_scratch, sizeof *r->scratch);
     r->prefix = strdup("");
@@ -118,7 +84,7 @@ static int open_readers(struct run *r, struct bk_error *err)
                             .max_items = WINDOW_ITEMS,
                             .dry_run = r->opts->dry_run };
     po.sink.ctx = r;
-    return plan_new(r->reader, r->pool, j, &po, &r->plan, err);
+    return plan_new(r->reader, r->pool, r->job, &po, &r->plan, err);
 }
 
 static int prepare(struct run *r, struct bk_error *err)
@@ -126,7 +92,7 @@ static int prepare(struct run *r, struct bk_error *err)
     const struct restore_opts *o = r->opts;
     int rc = select_init(&r->select, o->includes, o->n_includes, o->excludes, o->n_excludes, err);
     if (rc < 0 || (rc = idmap_new(r->snap, o->numeric_owner, &r->idmap, err)) < 0 ||
-        (rc = open_readers(r, err)) < 0)
+        (rc = open_plan(r, err)) < 0)
         return rc;
     r->attrs = (struct attrs_ctx){ .idmap = r->idmap,
                                    .no_owner = o->no_owner,
@@ -269,11 +235,16 @@ int restore_files(struct repo *repo, struct job *j, const struct snapshot *s, co
         return bk_fail(err, BK_E_USAGE,
                        "deleting what the snapshot does not have needs permission to overwrite");
 
-    bk_auto(session_free) struct session *session = NULL;
+    bk_auto(hold_close) struct hold hold = { 0 };
     bk_auto(run_clear) struct run run = { 0 };
     run_init(&run, repo, j, s, o);
-    int r = o->dry_run ? 0 : hold(repo, j, &session, err);
-    if (r < 0 || (r = prepare(&run, err)) < 0)
+    int r = hold_open(repo, j, "restore", !o->dry_run, &hold, err);
+    if (r < 0)
+        return r;
+    run.reader = hold.reader;
+    run.pool = hold.pool;
+    run.lane = hold.lane;
+    if ((r = prepare(&run, err)) < 0)
         return r;
     if ((r = find_totals(&run, err)) < 0 || (r = open_target(&run, err)) < 0)
         return r;

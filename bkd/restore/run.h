@@ -25,8 +25,7 @@ struct run {
     struct job *job;
     const struct snapshot *snap;
     const struct restore_opts *opts;
-    struct index *index;
-    struct reader *reader;
+    struct reader *reader; /* these two are lent */
     struct pool *pool;
     struct plan *plan;
     unsigned lane; /* of the walking thread */
