@@ -93,7 +93,7 @@ static void finds_what_the_model_has_and_nothing_else(void **state)
     }
     bk_auto(index_free) struct index *x = open_index(r);
     check_against_model(x, 0, IDS + 3000);
-    assert_in_range(index_resident_bytes(x), IDS, 10 << 20);
+    assert_in_range(index_resident_bytes(x), IDS, 32 << 20);
 }
 
 static void a_directory_store_answers_the_same(void **state)
