@@ -28,9 +28,10 @@ void check_hit(struct check *c, const struct check_damage *d, bool first)
     pthread_mutex_unlock(&c->lock);
 }
 
-void check_place(const pack_name *pack, uint32_t offset, uint8_t out[static IDSET_ID])
+void check_place(const pack_name *pack, uint32_t offset, const chunk_id *chunk, uint8_t out[static IDSET_ID])
 {
-    memcpy(out, pack->b, PACK_NAME);
+    for (int i = 0; i < IDSET_ID; i++)
+        out[i] = pack->b[i] ^ chunk->b[i];
     for (int i = 0; i < 4; i++)
         out[i] ^= (uint8_t)(offset >> (8 * i));
 }
@@ -75,7 +76,7 @@ int check_run(struct repo *r, struct job *j, const struct check_opts *o, check_d
     for (int k = 0; k < CHUNK_KINDS; k++)
         names_clear(&c.packs[k]);
     idset_clear(&c.bad_packs);
-    idset_clear(&c.good_frames);
+    idset_clear(&c.good_chunks);
     idset_clear(&c.reported);
     pthread_mutex_destroy(&c.lock);
     return rc < 0 ? bk_context(err, "check %s", repo_store(r)->url) : 0;

@@ -116,13 +116,13 @@ int check_content_meta_hit(struct content_walk *w, const chunk_id *id, const str
     return 0;
 }
 
-static bool place_is_bad(const struct check *c, const struct chunk_loc *loc)
+static bool place_is_bad(const struct check *c, const struct chunk_loc *loc, const chunk_id *id)
 {
     uint8_t place[IDSET_ID];
     if (!idset_has(&c->bad_packs, loc->pack.b))
         return false;
-    check_place(&loc->pack, loc->offset, place);
-    return !idset_has(&c->good_frames, place);
+    check_place(&loc->pack, loc->offset, id, place);
+    return !idset_has(&c->good_chunks, place);
 }
 
 /* Where the data of one extent is: 0 sound, 1 damaged. */
@@ -140,7 +140,7 @@ static int check_extent(struct content_walk *w, const struct extent *x, uint64_t
             *err = why;
         return r;
     }
-    if (r == 1 && !(any_bad && place_is_bad(w->c, &loc))) {
+    if (r == 1 && !(any_bad && place_is_bad(w->c, &loc, &x->id))) {
         w->last = x->id;
         w->have_last = true;
         return 0;

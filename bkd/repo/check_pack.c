@@ -13,6 +13,11 @@ enum {
 };
 #define SALVAGE_MAX ((uint64_t)256 << 20)
 
+struct good {
+    uint32_t offset; /* of the frame */
+    chunk_id id;
+};
+
 struct check_pack_worker {
     struct check *c;
     struct frame_codec *codec;
@@ -25,7 +30,7 @@ struct check_pack_worker {
     struct pack_directory dir;
     size_t start, len; /* bytes not yet used: window[start .. start + len) */
     uint64_t at;       /* in the pack, of the first of them */
-    uint32_t *good;    /* owned: offsets of frames that are sound */
+    struct good *good; /* owned: chunks of frames that are sound */
     size_t n_good, cap_good;
     bool have_directory;
     bool spoiled;        /* a read failed: the digest lacks bytes */
@@ -179,17 +184,17 @@ static int read_directory(struct check_pack_worker *w, struct bk_error *err)
     return 0;
 }
 
-static int note_good(struct check_pack_worker *w, uint32_t offset, struct bk_error *err)
+static int note_good(struct check_pack_worker *w, uint32_t offset, const chunk_id *id, struct bk_error *err)
 {
     if (w->n_good == w->cap_good) {
         size_t cap = w->cap_good ? w->cap_good * 2 : 256;
-        uint32_t *v = reallocarray(w->good, cap, sizeof *v);
+        struct good *v = reallocarray(w->good, cap, sizeof *v);
         if (!v)
             return bk_fail_errno(err, ENOMEM, "check a pack");
         w->good = v;
         w->cap_good = cap;
     }
-    w->good[w->n_good++] = offset;
+    w->good[w->n_good++] = (struct good){ .offset = offset, .id = *id };
     return 0;
 }
 
@@ -236,8 +241,9 @@ static int try_frame(struct check_pack_worker *w, uint32_t number, const uint8_t
 {
     struct bk_error why = { 0 };
     int r = open_frame(w, number, data, &why);
-    if (r == 0)
-        r = note_good(w, w->dir.frames[number].offset, &why);
+    const struct pack_frame *f = &w->dir.frames[number];
+    for (uint32_t i = 0; i < f->n_chunks && r == 0; i++)
+        r = note_good(w, f->offset, &w->dir.ids[f->first_chunk + i], &why);
     return take(w, r, &why, err);
 }
 
@@ -304,6 +310,25 @@ static int finish_name(struct check_pack_worker *w, struct bk_error *err)
     return 0;
 }
 
+/* The chunks of the frame in `plain`, named by what they are. */
+static int note_found(struct check_pack_worker *w, uint32_t offset, struct bk_error *err)
+{
+    struct frame_table t;
+    int r = frame_table_decode(w->plain.data, w->plain.len, &t, err);
+    size_t at = 0;
+    for (uint32_t i = 0; r == 0 && i < t.n_chunks; i++) {
+        chunk_id id;
+        size_t len = bk_get_u32(t.lengths + 4 * (size_t)i);
+        if (len > CHUNK_MAX)
+            return bk_fail(err, BK_E_CORRUPT, "chunk %u is too long", i);
+        r = chunk_name(repo_namer(w->c->repo), w->pack->kind, t.plain + at, len, &id, err);
+        if (r == 0)
+            r = note_good(w, offset, &id, err);
+        at += len;
+    }
+    return r;
+}
+
 /* Without a directory: whatever frame is found and opens is sound. */
 static int salvage(struct check_pack_worker *w, struct bk_error *err)
 {
@@ -324,7 +349,7 @@ static int salvage(struct check_pack_worker *w, struct bk_error *err)
         r = frame_open(w->codec, w->aead, (uint8_t)w->pack->kind, h.number, b.data + offset,
                        FRAME_HEADER + (size_t)h.stored_len, &w->plain, &why);
         if (r == 0)
-            r = note_good(w, (uint32_t)offset, &why);
+            r = note_found(w, (uint32_t)offset, &why);
         r = take(w, r, &why, err);
         if (r < 0)
             return r;
@@ -340,8 +365,8 @@ static int conclude(struct check_pack_worker *w, struct bk_error *err)
     int r = idset_add(&c->bad_packs, w->pack->id.b, err);
     for (size_t i = 0; i < w->n_good && r >= 0; i++) {
         uint8_t id[IDSET_ID];
-        check_place(&w->pack->id, w->good[i], id);
-        r = idset_add(&c->good_frames, id, err);
+        check_place(&w->pack->id, w->good[i].offset, &w->good[i].id, id);
+        r = idset_add(&c->good_chunks, id, err);
     }
     pthread_mutex_unlock(&c->lock);
     if (r >= 0 && !w->pack->known_bad)

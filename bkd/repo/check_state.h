@@ -33,7 +33,7 @@ struct check {
     pthread_mutex_t lock; /* guards all below, and calls of fn */
     struct check_report rep;
     struct idset bad_packs;   /* by name */
-    struct idset good_frames; /* of bad packs, by check_place */
+    struct idset good_chunks; /* of bad packs, by check_place */
     struct idset reported;    /* ids of objects whose damage was told */
 };
 
@@ -45,8 +45,9 @@ bool check_fatal(int code);
 void check_found(struct check *c, const char *object, const struct bk_error *why);
 /* Damage of a file: told; `first`: of this file in this snapshot, counted. */
 void check_hit(struct check *c, const struct check_damage *d, bool first);
-/* A frame at its place as an id. */
-void check_place(const pack_name *pack, uint32_t offset, uint8_t out[static IDSET_ID]);
+/* A chunk in the frame at its place, as an id. The place alone would not do: another pack under this name has
+ * sound frames too. */
+void check_place(const pack_name *pack, uint32_t offset, const chunk_id *chunk, uint8_t out[static IDSET_ID]);
 
 int check_objects(struct check *c, struct bk_error *err) BK_MUST_CHECK;
 int check_segments(struct check *c, struct bk_error *err) BK_MUST_CHECK;
