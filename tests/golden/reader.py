@@ -19,8 +19,8 @@ from second.fields import Refused, need  # noqa: E402
 class Secrets:
     def __init__(self, options):
         self.passphrase = self.read(options.password_file)
-        if self.passphrase is not None:  # a file made by an editor or echo ends in a newline that is not part of it
-            self.passphrase = self.passphrase.removesuffix(b"\n")
+        if self.passphrase is not None:
+            self.passphrase = self.passphrase.partition(b"\n")[0].removesuffix(b"\r")  # as bkctl does: the first line
         self.key_file = self.read(options.key_file)
         self.private_key = self.read(options.private_key)
 

@@ -138,8 +138,8 @@ class Segment:
         pack, offset, size, _raw = (line.u32() for _ in range(4))
         need(pack < self.packs, f"{self.name}: no pack has this number")
         line = self.line(self.first_pack, pack, 40)
-        name, _bytes, kind = line.take(32).hex(), line.u32(), line.u8()
-        need(kind in FOLDER, f"{self.name}: kind of a pack")
+        name, size_of_pack, kind = line.take(32).hex(), line.u32(), line.u8()
+        need(kind in FOLDER and offset + size <= size_of_pack, f"{self.name}: a frame is not in its pack")
         return Place(f"{FOLDER[kind]}/{name}", kind, offset, size, slot)
 
     def passes(self, chunk):

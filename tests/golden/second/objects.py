@@ -28,7 +28,7 @@ def header(cursor, kinds, version=1):
     what = cursor.what
     need(cursor.take(4) == b"BKO1", f"{what}: no object of ours")
     kind, found = cursor.u16(), cursor.u16()
-    mandatory, _optional = cursor.u32(), cursor.u16()
+    mandatory, _ = cursor.u32(), cursor.u16()
     suite, zero = cursor.u8(), cursor.u8()
     need(kind in kinds and found > 0 and zero == 0, f"{what}: damaged header")
     if found > version or mandatory:
