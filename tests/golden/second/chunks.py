@@ -140,7 +140,7 @@ class Segment:
         line = self.line(self.first_pack, pack, 40)
         name, size_of_pack, kind = line.take(32).hex(), line.u32(), line.u8()
         need(kind in FOLDER and offset + size <= size_of_pack, f"{self.name}: a frame is not in its pack")
-        return Place(f"{FOLDER[kind]}/{name}", kind, offset, size, slot)
+        return Place(f"{FOLDER[kind]}/{name[:2]}/{name}", kind, offset, size, slot)
 
     def passes(self, chunk):
         """What the filter says of an id."""
@@ -190,7 +190,7 @@ class Chunks:
 
     def from_packs(self):
         for kind, folder in FOLDER.items():
-            for name in self.store.names(folder):
+            for name in self.store.packs(folder):
                 for offset, size, _raw, ids in self.pack(name).directory():
                     for slot, chunk in enumerate(ids):
                         yield chunk, Place(name, kind, offset, size, slot)
@@ -223,7 +223,7 @@ class Chunks:
         """Every chunk of every pack against the directory, and the index against both. Returns how many there are."""
         seen = set()
         for kind, folder in FOLDER.items():
-            for name in self.store.names(folder):
+            for name in self.store.packs(folder):
                 pack = self.pack(name)
                 for number, (offset, size, _raw, ids) in enumerate(pack.directory()):
                     found = [self.id(kind, plain) for plain in pack.chunks(offset, size, number)]

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from . import sm2
 from .fields import Cursor, Refused, TooNew, need
-from .objects import CONFIG, KEK, KEYRING, SLOT, digested, header, open_record
+from .objects import CONFIG, KEYRING, SLOT, digested, header, open_record
 
 PASSPHRASE, KEY_FILE, X25519, SM2 = 1, 2, 3, 4
 SCRYPT, ARGON2ID = 1, 2
@@ -107,20 +107,26 @@ class Keyring:
         return self.suite.hkdf(self.root, None, label)
 
 
+def keyrings(store):
+    """Names of the keyrings, the newest first."""
+    return sorted(store.names("keyring"), key=lambda name: -int(name.rpartition("/")[2]))
+
+
 def unlock(store, config, secrets):
-    """Try every slot; open the newest keyring with the KEK."""
-    kek = None
-    for name in store.names("keys"):
+    """The keyring: of the slots that open, the first whose KEK opens one."""
+    refusals = []
+    for slot_name in store.names("keys"):
         try:
-            kek = Slot(name, store.read(name), config.suite).open(secrets)
-        except Refused:
+            kek = Slot(slot_name, store.read(slot_name), config.suite).open(secrets)
+        except Refused as error:
+            refusals.append(str(error))
             continue
-        if kek is not None:
-            break
-    if kek is None:
-        raise Refused("no key slot opens with this secret")
-    rings = store.names("keyring")
-    need(rings, "there is no keyring")
-    name = max(rings, key=lambda ring: int(ring.rpartition("/")[2]))
-    _kind, payload = open_record(name, store.read(name), [KEYRING], config.suite, lambda epoch: kek if epoch == KEK else None)
-    return Keyring(name, payload, config)
+        for name in keyrings(store) if kek is not None else ():
+            key_of = lambda epoch: kek  # open_record sees to it that the epoch is the KEK's
+            try:
+                _kind, payload = open_record(name, store.read(name), [KEYRING], config.suite, key_of)
+            except Refused as error:
+                refusals.append(str(error))
+                continue
+            return Keyring(name, payload, config)
+    raise Refused("no key slot opens with this secret" + "".join(f"; {refusal}" for refusal in refusals))

@@ -47,12 +47,20 @@ class Store:
             return file.read()
 
     def names(self, prefix):
-        """Names below a prefix such as "snapshots", in order."""
+        """Names of objects below a prefix such as "snapshots", in order."""
         try:
             found = sorted(os.listdir(os.path.join(self.root, prefix)))
         except FileNotFoundError:
             return []
         return [f"{prefix}/{name}" for name in found]
+
+    def packs(self, prefix):
+        """Names of the packs below "data" or "meta": there is a folder between for the first two digits."""
+        found = [name for folder in self.names(prefix) for name in self.names(folder)]
+        for name in found:
+            _, folder, digits = name.split("/")
+            need(len(digits) == 64 and folder == digits[:2], f"{name}: in the wrong folder")
+        return found
 
 
 def digested(suite, data, what):

@@ -94,24 +94,27 @@ class Fields:
 
 
 def read_all(store, keyring):
-    """Every snapshot, in the order of their sequence; tags and hold are those of the newest note."""
+    """Every snapshot, in order; tags and hold are those of its newest note."""
     def record(name, kinds):
         return open_record(name, store.read(name), kinds, keyring.suite, keyring.epoch)
 
     found = {}
     for name in store.names("snapshots"):
         kind, payload = record(name, [SNAPSHOT, VOID])
-        if kind == SNAPSHOT:
-            snapshot = Fields(name, payload, FIELDS)
-            need(snapshot.id.hex() == name.rpartition("/")[2], f"{name}: has another id than its name")
-            need(sum(kind == TREE for kind, _, _ in snapshot.streams) <= 1, f"{name}: two trees")
-            need(all(kind != TREE or not name for kind, name, _ in snapshot.streams), f"{name}: a tree with a name")
-            snapshot.hold = snapshot.note = 0
-            found[snapshot.id] = snapshot
+        if kind == VOID:
+            need(len(payload) == 8, f"{name}: payload of a void record")
+            continue
+        snapshot = Fields(name, payload, FIELDS)
+        need(name == f"snapshots/{snapshot.id.hex()}", f"{name}: has another id than its name")
+        trees = [name for kind, name, _ in snapshot.streams if kind == TREE]
+        need(trees in ([], [b""]), f"{name}: two trees, or one with a name")
+        snapshot.hold = snapshot.note = 0
+        found[snapshot.id] = snapshot
     for name in store.names("notes"):
         note = Fields(name, record(name, [NOTE])[1], NOTE_FIELDS)
-        need(name == f"notes/{note.snapshot.hex()}.{note.number}", f"{name}: has another id than its name")
+        need(name == f"notes/{note.snapshot.hex()}.{note.number:08x}", f"{name}: has another id than its name")
+        need(note.number and note.number <= U32 and (note.hold or 0) <= 1, f"{name}: number or hold")
         snapshot = found.get(note.snapshot)
         if snapshot is not None and note.number > snapshot.note:
             snapshot.note, snapshot.tags, snapshot.hold = note.number, note.tags, note.hold or 0
-    return sorted(found.values(), key=lambda one: one.sequence)
+    return sorted(found.values(), key=lambda one: (one.sequence, one.start, one.id))
