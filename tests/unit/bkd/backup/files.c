@@ -1,0 +1,325 @@
+#include "backup_fixture.h"
+
+#include <sys/xattr.h>
+
+static void make_tree(void)
+{
+    char name[64];
+    put_dir("d");
+    put_dir("d/e");
+    put_dir("empty");
+    put_file("a", "hello", 5);
+    put_file("d/zero", "", 0);
+    put_file("d/e/x", "deep", 4);
+    put_dir("many");
+    for (int i = 0; i < 700; i++) {
+        snprintf(name, sizeof name, "many/file-%03d", i);
+        put_file(name, name, strlen(name));
+    }
+    assert_int_equal(symlink("../a", at("d/link")), 0);
+    assert_int_equal(mkfifo(at("d/fifo"), 0640), 0);
+    assert_int_equal(link(at("a"), at("d/hard")), 0);
+}
+
+static void a_tree_reads_back_as_it_was(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    make_tree();
+    (void)setxattr(at("a"), "user.note", "value", 5, 0);
+    assert_int_equal(chmod(at("d/e"), 0711), 0);
+    struct snapshot s = bed_run(&b);
+    assert_int_equal(s.level, LEVEL_FULL);
+    assert_int_equal(s.state, STATE_COMPLETE);
+    assert_int_equal(s.n_files, 704);
+    assert_int_equal(s.n_others, 2);
+    assert_int_equal(s.n_unchanged, 0);
+    struct view v = view_open(&b, &s);
+    view_file_is(&v, "a", "hello", 5);
+    view_file_is(&v, "d/hard", "hello", 5);
+    view_file_is(&v, "d/zero", "", 0);
+    view_file_is(&v, "d/e/x", "deep", 4);
+    for (int i = 0; i < 700; i += 13) {
+        char name[64];
+        snprintf(name, sizeof name, "many/file-%03d", i);
+        view_file_is(&v, name, name, strlen(name));
+    }
+    struct node n = { 0 }, h = { 0 };
+    assert_int_equal(view_find(&v, "d/link", &n), 0);
+    assert_int_equal(n.e.type, TREE_SYMLINK);
+    assert_int_equal(n.e.link_len, 4);
+    assert_memory_equal(n.e.link, "../a", 4);
+    node_clear(&n);
+    assert_int_equal(view_find(&v, "d/fifo", &n), 0);
+    assert_int_equal(n.e.type, TREE_FIFO);
+    node_clear(&n);
+    assert_int_equal(view_find(&v, "d/e", &n), 0);
+    assert_int_equal(n.e.mode, 0711);
+    node_clear(&n);
+    assert_int_equal(view_find(&v, "empty", &n), 0);
+    assert_int_equal(n.e.dir.depth, 0);
+    node_clear(&n);
+    assert_int_equal(view_find(&v, "a", &n), 0);
+    assert_int_equal(view_find(&v, "d/hard", &h), 0);
+    assert_int_equal(n.e.ino, h.e.ino);
+    assert_int_equal(n.e.nlink, 2);
+    struct stat st;
+    assert_int_equal(stat(at("a"), &st), 0);
+    assert_int_equal(n.e.mtime.s, st.st_mtim.tv_sec);
+    assert_int_equal(n.e.mtime.ns, st.st_mtim.tv_nsec);
+    char value[16];
+    if (getxattr(at("a"), "user.note", value, sizeof value) == 5)
+        assert_true(n.e.xattrs_len > 0);
+    node_clear(&n);
+    node_clear(&h);
+    view_close(&v);
+    snapshot_clear(&s);
+    bed_free(&b);
+}
+
+static void an_unchanged_tree_stores_nothing(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    make_tree();
+    struct snapshot s1 = bed_run(&b);
+    struct snapshot s2 = bed_run(&b);
+    assert_int_equal(s2.level, LEVEL_INCREMENTAL);
+    assert_int_equal(s2.n_files, 704);
+    assert_int_equal(s2.n_unchanged, 704);
+    assert_int_equal(s2.read_bytes, 0);
+    assert_int_equal(s2.content_bytes, s1.content_bytes);
+    assert_int_equal(s2.n_dirs, s1.n_dirs);
+    assert_int_equal(s2.n_others, s1.n_others);
+    assert_memory_equal(s2.parent, s1.id, SESSION_ID);
+    assert_memory_equal(s2.base, s1.id, SESSION_ID);
+    /* only /tmp above the place may have been touched by others meanwhile */
+    assert_true(s2.new_bytes < 4096);
+    snapshot_clear(&s1);
+    snapshot_clear(&s2);
+    bed_free(&b);
+}
+
+static void the_result_does_not_depend_on_threads(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    make_tree();
+    struct node x = { 0 }, y = { 0 };
+    b.common.level = LEVEL_FULL;
+    b.n_threads = 1;
+    struct snapshot s1 = bed_run(&b);
+    b.n_threads = 4;
+    struct snapshot s4 = bed_run(&b);
+    assert_int_equal(s4.level, LEVEL_FULL);
+    assert_int_equal(s4.n_unchanged, 0);
+    assert_int_equal(s4.read_bytes, s1.read_bytes);
+    struct view v1 = view_open(&b, &s1), v4 = view_open(&b, &s4);
+    assert_int_equal(view_find(&v1, place, &x), 0);
+    assert_int_equal(view_find(&v4, place, &y), 0);
+    assert_int_equal(x.e.dir.depth, y.e.dir.depth);
+    assert_memory_equal(x.e.dir.id.b, y.e.dir.id.b, CHUNK_ID);
+    node_clear(&x);
+    node_clear(&y);
+    view_close(&v1);
+    view_close(&v4);
+    snapshot_clear(&s1);
+    snapshot_clear(&s4);
+    bed_free(&b);
+}
+
+static void only_what_changed_is_read(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    make_tree();
+    struct snapshot s1 = bed_run(&b);
+    put_file("many/file-100", "changed!", 8);
+    put_file("many/new", "n", 1);
+    assert_int_equal(unlink(at("many/file-200")), 0);
+    assert_int_equal(chmod(at("many/file-300"), 0600), 0);
+    assert_int_equal(rename(at("d/e"), at("d/moved")), 0);
+    struct snapshot s2 = bed_run(&b);
+    assert_int_equal(s2.n_files, 704);
+    /* the chmod changes the ctime, so the file is read again; the moved directory has no counterpart */
+    assert_int_equal(s2.n_unchanged, 704 - 4);
+    assert_int_equal(s2.read_bytes, 8 + 1 + 13 + 4);
+    struct view v = view_open(&b, &s2), old = view_open(&b, &s1);
+    view_file_is(&v, "many/file-100", "changed!", 8);
+    view_file_is(&old, "many/file-100", "many/file-100", 13);
+    view_file_is(&v, "many/file-101", "many/file-101", 13);
+    view_file_is(&v, "many/new", "n", 1);
+    view_file_is(&v, "d/moved/x", "deep", 4);
+    assert_false(view_has(&v, "many/file-200"));
+    assert_true(view_has(&old, "many/file-200"));
+    struct node n = { 0 };
+    assert_int_equal(view_find(&v, "many/file-300", &n), 0);
+    assert_int_equal(n.e.mode, 0600);
+    node_clear(&n);
+    view_close(&v);
+    view_close(&old);
+
+    /* what was gathered over the parent is what a full would have stored */
+    b.common.level = LEVEL_FULL;
+    struct snapshot s3 = bed_run(&b);
+    struct view v2 = view_open(&b, &s2), v3 = view_open(&b, &s3);
+    struct node x = { 0 }, y = { 0 };
+    assert_int_equal(view_find(&v2, place, &x), 0);
+    assert_int_equal(view_find(&v3, place, &y), 0);
+    assert_memory_equal(x.e.dir.id.b, y.e.dir.id.b, CHUNK_ID);
+    node_clear(&x);
+    node_clear(&y);
+    view_close(&v2);
+    view_close(&v3);
+    snapshot_clear(&s1);
+    snapshot_clear(&s2);
+    snapshot_clear(&s3);
+    bed_free(&b);
+}
+
+static void levels_choose_their_parent(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    put_file("f", "1", 1);
+    b.common.level = LEVEL_DIFFERENTIAL;
+    struct snapshot full = bed_run(&b); /* nothing there: becomes a full */
+    assert_int_equal(full.level, LEVEL_FULL);
+    assert_memory_equal(full.base, full.id, SESSION_ID);
+    b.common.level = LEVEL_INCREMENTAL;
+    struct snapshot inc = bed_run(&b);
+    assert_memory_equal(inc.parent, full.id, SESSION_ID);
+    b.common.level = LEVEL_DIFFERENTIAL;
+    struct snapshot diff = bed_run(&b);
+    assert_int_equal(diff.level, LEVEL_DIFFERENTIAL);
+    assert_memory_equal(diff.parent, full.id, SESSION_ID);
+    b.common.level = LEVEL_INCREMENTAL;
+    struct snapshot inc2 = bed_run(&b);
+    assert_memory_equal(inc2.parent, diff.id, SESSION_ID);
+    assert_memory_equal(inc2.base, full.id, SESSION_ID);
+    b.common.name = "other";
+    struct snapshot other = bed_run(&b);
+    assert_int_equal(other.level, LEVEL_FULL);
+    assert_int_equal(other.n_unchanged, 0);
+    snapshot_clear(&full);
+    snapshot_clear(&inc);
+    snapshot_clear(&diff);
+    snapshot_clear(&inc2);
+    snapshot_clear(&other);
+    bed_free(&b);
+}
+
+static void what_is_excluded_is_not_there(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    put_dir("a");
+    put_dir("a/skip");
+    put_dir("cache");
+    put_dir("tagged");
+    put_dir("untagged");
+    put_file("a/x.o", "o", 1);
+    put_file("a/keep.o", "o", 1);
+    put_file("a/skip/in", "i", 1);
+    put_file("a/big", "0123456789", 10);
+    put_file("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n", 44);
+    put_file("cache/data", "d", 1);
+    put_file("tagged/.nobackup", "yes please", 10);
+    put_file("tagged/data", "d", 1);
+    put_file("untagged/.nobackup", "no", 2);
+    put_file("untagged/data", "d", 1);
+    const char *patterns[] = { "*.o", "!keep.o", "a/skip/" };
+    const char *present[] = { ".nobackup:yes" };
+    b.opts = (struct backup_files){ .excludes = patterns,
+                                    .n_excludes = 3,
+                                    .exclude_if_present = present,
+                                    .n_exclude_if_present = 1,
+                                    .exclude_caches = true,
+                                    .exclude_larger = 44 - 1 };
+    b.opts.exclude_larger = 50;
+    struct snapshot s = bed_run(&b);
+    struct view v = view_open(&b, &s);
+    assert_false(view_has(&v, "a/x.o"));
+    assert_true(view_has(&v, "a/keep.o"));
+    assert_false(view_has(&v, "a/skip"));
+    assert_true(view_has(&v, "a/big"));
+    assert_true(view_has(&v, "cache/CACHEDIR.TAG"));
+    assert_false(view_has(&v, "cache/data"));
+    assert_true(view_has(&v, "tagged/.nobackup"));
+    assert_false(view_has(&v, "tagged/data"));
+    assert_true(view_has(&v, "untagged/data"));
+    assert_int_equal(s.excludes.n, 3);
+    view_close(&v);
+    snapshot_clear(&s);
+    b.opts.exclude_larger = 9;
+    s = bed_run(&b);
+    v = view_open(&b, &s);
+    assert_false(view_has(&v, "a/big"));
+    assert_true(view_has(&v, "a/keep.o"));
+    view_close(&v);
+    snapshot_clear(&s);
+    bed_free(&b);
+}
+
+static void only_roots_and_what_is_above_are_saved(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    char p1[128], p2[128];
+    put_dir("in");
+    put_dir("in/a");
+    put_file("in/a/f", "f", 1);
+    put_file("in/not", "n", 1);
+    put_file("out", "o", 1);
+    assert_int_equal(symlink("in", at("via")), 0);
+    assert_int_equal(symlink("/nowhere", at("dangling")), 0);
+    snprintf(p1, sizeof p1, "%s/via/a", place); /* through a symbolic link */
+    snprintf(p2, sizeof p2, "%s/dangling", place);
+    b.paths[0] = p1;
+    b.paths[1] = p2;
+    struct snapshot s = bed_run(&b);
+    assert_int_equal(s.paths.n, 2);
+    struct view v = view_open(&b, &s);
+    view_file_is(&v, "via/a/f", "f", 1);
+    assert_false(view_has(&v, "via/not"));
+    assert_false(view_has(&v, "in"));
+    assert_false(view_has(&v, "out"));
+    struct node n = { 0 };
+    assert_int_equal(view_find(&v, "dangling", &n), 0);
+    assert_int_equal(n.e.type, TREE_SYMLINK);
+    node_clear(&n);
+    view_close(&v);
+    snapshot_clear(&s);
+    bed_free(&b);
+}
+
+static void a_dry_run_puts_nothing(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    make_tree();
+    size_t before = count_objects(b.mem, "");
+    b.common.dry_run = true;
+    struct snapshot s = bed_run(&b);
+    assert_int_equal(s.n_files, 704);
+    assert_true(s.new_bytes > 700 * 13);
+    assert_int_equal(count_objects(b.mem, ""), before);
+    snapshot_clear(&s);
+    bed_free(&b);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
+    const struct CMUnitTest tests[] = {
+        T(a_tree_reads_back_as_it_was),
+        T(an_unchanged_tree_stores_nothing),
+        T(the_result_does_not_depend_on_threads),
+        T(only_what_changed_is_read),
+        T(levels_choose_their_parent),
+        T(what_is_excluded_is_not_there),
+        T(only_roots_and_what_is_above_are_saved),
+        T(a_dry_run_puts_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
