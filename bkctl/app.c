@@ -34,7 +34,8 @@ int app_init(struct app *a, struct bk_error *err)
     struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND };
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write, which is reported */
+    /* elsewhere a closed pipe is an error of write, which is reported */
+    signal(SIGPIPE, a->cmd->listing ? SIG_DFL : SIG_IGN);
     return 0;
 }
 

@@ -65,22 +65,6 @@ static const struct opt backup_opts[] = {
     OPT_END,
 };
 
-static void on_exception(void *ctx, const struct tree_exception *x)
-{
-    struct app *a = ctx;
-    char text[512];
-    int n = snprintf(text, sizeof text, "%s", _(tree_trouble_text(x->trouble)));
-    if (x->detail_len && n > 0 && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, ": %.*s",
-                      (int)(x->detail_len < 200 ? x->detail_len : 200), (const char *)x->detail);
-    if (x->sys && n > 0 && (size_t)n < sizeof text)
-        snprintf(text + n, sizeof text - (size_t)n, ": %s", strerror((int)x->sys));
-    static const char *const codes[] = { "",        "unreadable", "vanished", "changed",
-                                         "partial", "metadata",   "skipped" };
-    size_t t = (size_t)x->trouble;
-    ui_problem(&a->ui, "exception", x->path, x->path_len, t < BK_COUNT(codes) ? codes[t] : "", text);
-}
-
 /* Memory behind lists that were read from files. */
 struct texts {
     char **v;
@@ -193,7 +177,7 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
         .level = levels[x->level],
         .zstd_level = x->compression,
         .dry_run = x->dry_run,
-        .on_exception = on_exception,
+        .on_exception = show_exception,
         .ctx = a,
     };
     bk_auto(backup_result_clear) struct backup_result result = { 0 };

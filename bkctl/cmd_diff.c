@@ -308,5 +308,6 @@ const struct command cmd_diff = {
     .examples =
         (const struct example[]){ { N_("what changed below /etc"), "bkctl diff 3f2a91c0 latest /etc" },
                                   { 0 } },
+    .listing = true,
     .run = diff_run,
 };

@@ -150,5 +150,6 @@ const struct command cmd_find = {
                                           { N_("in the newest, below a folder"),
                                             "bkctl find -s latest --under /home -l '*.key'" },
                                           { 0 } },
+    .listing = true,
     .run = find_run,
 };

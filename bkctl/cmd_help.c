@@ -23,6 +23,7 @@ const struct command cmd_help = {
     .operands = "[COMMAND]",
     .max_operands = 1,
     .examples = (const struct example[]){ { N_("all about backup"), "bkctl help backup" }, { 0 } },
+    .listing = true,
     .run = help_run,
 };
 
@@ -94,6 +95,7 @@ const struct command cmd_completion = {
     .min_operands = 1,
     .max_operands = 1,
     .examples = (const struct example[]){ { N_("in this shell"), "source <(bkctl completion bash)" }, { 0 } },
+    .listing = true,
     .run = completion_run,
 };
 
@@ -131,5 +133,6 @@ const struct command cmd_man = {
     .operands = "[COMMAND]",
     .max_operands = 1,
     .hidden = true,
+    .listing = true,
     .run = man_run,
 };

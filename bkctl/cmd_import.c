@@ -20,15 +20,6 @@ static const struct opt import_opts[] = {
     OPT_END,
 };
 
-static void on_exception(void *ctx, const struct tree_exception *x)
-{
-    struct app *a = ctx;
-    char text[256];
-    snprintf(text, sizeof text, "%s%s%.*s", _(tree_trouble_text(x->trouble)), x->detail_len ? ": " : "",
-             (int)(x->detail_len < 160 ? x->detail_len : 160), x->detail_len ? (const char *)x->detail : "");
-    ui_problem(&a->ui, "exception", x->path, x->path_len, "", text);
-}
-
 static int import_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
     const struct import_args *x = args;
@@ -47,7 +38,7 @@ static int import_run(struct app *a, const void *args, const struct operands *op
         .n_tags = x->tags.n,
         .level = LEVEL_FULL,
         .zstd_level = x->compression,
-        .on_exception = on_exception,
+        .on_exception = show_exception,
         .ctx = a,
     };
     bk_auto(backup_result_clear) struct backup_result result = { 0 };

@@ -115,5 +115,6 @@ const struct command cmd_ls = {
         (const struct example[]){ { N_("the top of the newest snapshot"), "bkctl ls latest" },
                                   { N_("all below /etc, with details"), "bkctl ls -lR web@latest:/etc" },
                                   { 0 } },
+    .listing = true,
     .run = ls_run,
 };

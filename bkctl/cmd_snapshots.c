@@ -133,5 +133,6 @@ const struct command cmd_snapshots = {
     .examples = (const struct example[]){ { N_("the newest of each name"), "bkctl snapshots --latest 1" },
                                           { N_("for scripts"), "bkctl snapshots --json --tag weekly" },
                                           { 0 } },
+    .listing = true,
     .run = snapshots_run,
 };

@@ -126,5 +126,6 @@ const struct command cmd_stats = {
     .examples = (const struct example[]){ { N_("the whole repository"), "bkctl stats" },
                                           { N_("one snapshot"), "bkctl stats latest" },
                                           { 0 } },
+    .listing = true,
     .run = stats_run,
 };

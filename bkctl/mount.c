@@ -504,6 +504,7 @@ static int add_snapshot(struct mount *m, struct mnode *by_name, struct mnode *id
     char name[HANDLE_NAME], when[TEXT_TIME], title[TEXT_TIME + 16], id[SHOW_ID], target[2 * HANDLE_NAME + 64];
     file_name(s->name, name);
     text_time(s->start_ns / 1000000000, when);
+    when[strcspn(when, " ")] = 'T'; /* no blank in a file name */
     snprintf(title, sizeof title, "%s", when);
     struct mnode *series = fixed_child(m, by_name, name);
     if (!series)

@@ -173,6 +173,22 @@ const char *show_state(enum snapshot_state s)
                                    : _("unknown");
 }
 
+void show_exception(void *ctx, const struct tree_exception *x)
+{
+    struct app *a = ctx;
+    char text[512];
+    int n = snprintf(text, sizeof text, "%s", _(tree_trouble_text(x->trouble)));
+    if (x->detail_len && n > 0 && (size_t)n < sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, ": %.*s",
+                      (int)(x->detail_len < 200 ? x->detail_len : 200), (const char *)x->detail);
+    if (x->sys && n > 0 && (size_t)n < sizeof text)
+        snprintf(text + n, sizeof text - (size_t)n, ": %s", strerror((int)x->sys));
+    static const char *const codes[] = { "",        "unreadable", "vanished", "changed",
+                                         "partial", "metadata",   "skipped" };
+    size_t t = (size_t)x->trouble;
+    ui_problem(&a->ui, "exception", x->path, x->path_len, t < BK_COUNT(codes) ? codes[t] : "", text);
+}
+
 static void print_backup(const struct snapshot *s, bool dry_run)
 {
     char id[SHOW_ID], b1[TEXT_SIZE], b2[TEXT_SIZE], b3[TEXT_SIZE], b4[TEXT_SIZE], t[TEXT_SIZE], name[512];

@@ -20,6 +20,8 @@ void show_entry_long(FILE *f, const void *path, size_t path_len, const struct tr
 /* What a backup or import committed: the result record, or a few lines unless --quiet. Returns 0 or
  * EXCEPTIONS. */
 int show_backup_result(struct app *a, const struct snapshot *s, bool dry_run);
+/* For backup_common.on_exception; ctx: the app. */
+void show_exception(void *ctx, const struct tree_exception *x);
 /* First TEXT_ID_SHORT digits of a snapshot's id. */
 const char *show_short_id(const uint8_t id[static SESSION_ID], char out[static SHOW_ID]);
 /* "full", "complete": translated */

@@ -122,15 +122,15 @@ static void draw_live(struct ui *u)
     job_get_path(u->job, path);
     text_path(path, strlen(path), shown, sizeof shown);
     int room = columns() - 1 - text_width(line) - 2;
-    int width = text_width(shown);
     const char *p = shown;
-    while (width > room && *p) { /* the end of a path says more than its start */
+    bool cut = text_width(p) > room;
+    while (cut && *p && text_width(p) > room - 3) { /* the end of a path says more than its start */
         do
             p++;
         while ((*p & 0xc0) == 0x80);
-        width = text_width(p);
     }
-    fprintf(stderr, "\r%.*s%s%s\033[K", n, line, room > 8 && *p ? "  " : "", room > 8 ? p : "");
+    bool fits = room > 8 && *p;
+    fprintf(stderr, "\r%.*s%s%s%s\033[K", n, line, fits ? "  " : "", fits && cut ? "..." : "", fits ? p : "");
     fflush(stderr);
     u->drawn = true;
 }
