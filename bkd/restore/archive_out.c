@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -12,6 +13,8 @@ struct archive_out {
     struct archive_entry *entry;
     const struct snapshot *snap;
     bool links, sparse, xattrs;
+    int fd;
+    bool over; /* nothing more may be written */
 };
 
 static int fail_archive(struct bk_error *err, struct archive *a, const char *what)
@@ -58,6 +61,21 @@ static int set_format(struct archive_out *o, const char *format, struct bk_error
     return r >= ARCHIVE_WARN ? 0 : fail_archive(err, o->a, "set up the archive");
 }
 
+static la_ssize_t write_fd(struct archive *a, void *ctx, const void *p, size_t len)
+{
+    struct archive_out *o = ctx;
+    ssize_t n = -1;
+    if (o->over)
+        archive_set_error(a, ECANCELED, "the archive is not complete");
+    else
+        do
+            n = write(o->fd, p, len);
+        while (n < 0 && errno == EINTR);
+    if (n < 0 && !o->over)
+        archive_set_error(a, errno, "write");
+    return n;
+}
+
 int archive_out_open(const char *format, int fd, const struct snapshot *s, struct archive_out **ret,
                      struct bk_error *err)
 {
@@ -65,11 +83,12 @@ int archive_out_open(const char *format, int fd, const struct snapshot *s, struc
     if (!o || !(o->a = archive_write_new()) || !(o->entry = archive_entry_new()))
         return bk_fail(err, BK_E_NOMEM, "set up the archive");
     o->snap = s;
+    o->fd = fd;
     int r = set_format(o, format, err);
     if (r < 0)
         return r;
     archive_write_set_bytes_in_last_block(o->a, 1);
-    if (archive_write_open_fd(o->a, fd) != ARCHIVE_OK)
+    if (archive_write_open(o->a, o, NULL, write_fd, NULL) != ARCHIVE_OK)
         return fail_archive(err, o->a, "start the archive");
     *ret = bk_steal(o);
     return 0;
@@ -111,7 +130,9 @@ static const char *name_of(const struct snapshot_id_name *v, size_t n, uint32_t 
 
 static int add_xattrs(struct archive_entry *ae, const struct tree_entry *e, struct bk_error *err)
 {
-    struct bk_reader r = bk_reader_of(e->xattrs, e->xattrs ? e->xattrs_len : 0);
+    if (!e->xattrs || !e->xattrs_len)
+        return 0;
+    struct bk_reader r = bk_reader_of(e->xattrs, e->xattrs_len);
     const char *name;
     const uint8_t *value;
     size_t len;
@@ -230,10 +251,9 @@ void archive_out_free(struct archive_out *o)
 {
     if (!o)
         return;
-    if (o->a) {
-        archive_write_fail(o->a); /* no end record behind an archive that was not closed */
+    o->over = true; /* no end record behind an archive that was not closed */
+    if (o->a)
         archive_write_free(o->a);
-    }
     archive_entry_free(o->entry);
     free(o);
 }

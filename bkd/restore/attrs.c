@@ -101,12 +101,14 @@ static bool set_owner(const struct attrs_ctx *c, const void *where, const struct
 
 static bool wanted_xattr(const struct attrs *m, const char *name)
 {
+    if (!m->xattrs_len)
+        return false;
     struct bk_reader r = bk_reader_of(m->xattrs, m->xattrs_len);
     const char *have;
     const uint8_t *value;
     size_t len;
     struct bk_error err;
-    while (m->xattrs_len && tree_xattr_next(&r, &have, &value, &len, &err) > 0)
+    while (tree_xattr_next(&r, &have, &value, &len, &err) > 0)
         if (strcmp(have, name) == 0)
             return true;
     return false;

@@ -296,6 +296,8 @@ static int start(struct plan *p, struct window *w, struct bk_error *err)
 {
     for (size_t i = 0; i < w->n; i++)
         w->order[i] = &w->items[i];
+    if (w->n == 0)
+        return 0;
     qsort(w->order, w->n, sizeof *w->order, item_cmp);
     size_t per_worker = count_frames(p, w) / ((size_t)p->lane * 4);
     size_t max_frames = per_worker < 1 ? 1 : per_worker > UNIT_FRAMES ? UNIT_FRAMES : per_worker;

@@ -56,6 +56,7 @@ static struct snap *sample(void)
     return b;
 }
 
+static void run(const char *fmt, ...) BK_PRINTF(1, 2);
 static void run(const char *fmt, ...)
 {
     char cmd[1024];
