@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Print what SEEK_HOLE and os.listxattr say of a tree, sorted, one line a thing: torture_look.py holes|xattrs DIR
+"""Print what SEEK_HOLE (and the data between) and os.listxattr say of a tree, sorted, one line a thing: torture_look.py holes|xattrs DIR
 
 An eye that shares nothing with the engine; walks by descriptors, so that no path is too long."""
+import hashlib
 import os
 import stat
 import sys
@@ -19,7 +20,8 @@ def holes(fd, path):
         except OSError:
             return
         at = os.lseek(fd, start, os.SEEK_HOLE)
-        lines.append((path, b"data %d %d" % (start, at)))
+        digest = hashlib.sha256(os.pread(fd, at - start, start)).hexdigest()
+        lines.append((path, b"data %d %d %s" % (start, at, digest.encode())))
 
 
 def xattrs(fd, path):

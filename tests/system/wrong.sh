@@ -21,10 +21,13 @@ wrong() {
         grep '^hint: ' "$W/err" | grep -qE -- "$hint" || { cat "$W/err"; fail "no hint that says '$hint': $*"; }
     fi
     [ "$(grep -cv '^warning: ' "$W/err")" -le 2 ] || { cat "$W/err"; fail "too many lines: $*"; }
-    local command=$1
-    shift
+    local with_json=() word
+    for word; do
+        with_json+=("$word")
+        case $word in b | as_user | "$BKCTL") with_json+=(--json) ;; esac
+    done
     rc=0
-    "$command" --json "$@" >"$W/out" 2>"$W/err" </dev/null || rc=$?
+    "${with_json[@]}" >"$W/out" 2>"$W/err" </dev/null || rc=$?
     [ "$rc" = "$status" ] || fail "exit status $rc instead of $status with --json: $*"
     [ -s "$W/out" ] || mv "$W/err" "$W/out" # cat and export have data on stdout
     last_json "$W/out" | jq -e --argjson rc "$status" --arg hint "$hint" \
@@ -54,7 +57,7 @@ rm "$R/something else"
 step "init"
 expect 0 b init --kdf scrypt
 state >"$W/before"
-wrong 4 "exist" "" b init
+wrong 4 "already" "" b init
 wrong 2 "unknown|must be one of|suite" "" b init --suite rot13
 state | cmp - "$W/before" || fail "a second init changed the repository"
 
