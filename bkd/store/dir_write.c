@@ -40,20 +40,19 @@ static int write_all(const struct dir_writer *w, int fd, const uint8_t *p, size_
 }
 
 /* The aligned part of a big object through an aligned buffer. Returns bytes written, or -errno; 0 when the
- * file system does not take O_DIRECT. */
-static ssize_t write_direct(const struct dir_writer *w, const char *tmp, const uint8_t *data, size_t len)
+ * file system does not take O_DIRECT. The flag is set on the descriptor that there is: the file is read-only
+ * from its birth, and only root could open it for writing once more. */
+static ssize_t write_direct(const struct dir_writer *w, int fd, const uint8_t *data, size_t len)
 {
-    int fd = w->io->open(w->io->ctx, w->fd, tmp, O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd < 0)
-        return errno == EINVAL ? 0 : -errno;
-    void *bounce = NULL;
-    if (posix_memalign(&bounce, DIRECT_ALIGN, DIRECT_BOUNCE) != 0) {
-        w->io->close(w->io->ctx, fd);
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
         return 0;
-    }
+    void *bounce = NULL;
     size_t aligned = len & ~(size_t)(DIRECT_ALIGN - 1);
     size_t done = 0;
     int e = 0;
+    if (posix_memalign(&bounce, DIRECT_ALIGN, DIRECT_BOUNCE) != 0)
+        aligned = 0;
     while (done < aligned && e == 0) {
         size_t n = aligned - done < DIRECT_BOUNCE ? aligned - done : DIRECT_BOUNCE;
         memcpy(bounce, data + done, n);
@@ -62,7 +61,8 @@ static ssize_t write_direct(const struct dir_writer *w, const char *tmp, const u
             done += n;
     }
     free(bounce);
-    w->io->close(w->io->ctx, fd);
+    if (fcntl(fd, F_SETFL, flags) < 0 && e == 0)
+        e = -errno;
     if (e == -EINVAL && done == 0)
         return 0;
     return e < 0 ? e : (ssize_t)done;
@@ -76,7 +76,7 @@ static int write_file(const struct dir_writer *w, const char *tmp, const uint8_t
     size_t done = 0;
     int e = 0;
     if (len >= DIRECT_FROM) {
-        ssize_t n = write_direct(w, tmp, data, len);
+        ssize_t n = write_direct(w, fd, data, len);
         if (n < 0)
             e = (int)n;
         else
