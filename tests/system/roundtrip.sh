@@ -61,15 +61,15 @@ expect 0 bk restore "${first:0:8}" --target "$W/t.old"
 same "$W/t.first" "$W/t.old$S"
 
 step "browsing"
-bk ls latest:"$S" | grep -q 'random.bin$' || fail "ls"
+bk ls latest:"$S" | grep -c 'random.bin$' || fail "ls"
 [ "$(bk ls -lR latest:"$S" --json | tail -n 1 | jq .entries)" = "$(find "$S" | wc -l)" ] || fail "ls -R counts other things than find"
-bk find -s latest '*.txt' | grep -q 'many/1.txt' || fail "find"
+bk find -s latest '*.txt' | grep -c 'many/1.txt' || fail "find"
 [ "$(bk find moved.txt --json | grep -c '"match"')" = 3 ] || fail "find over all snapshots"
 bk cat latest:"$S/random.bin" | cmp - "$S/random.bin"
 bk diff "$first" latest "$S" >"$W/diff" 2>/dev/null
 grep -q "^+ .*new/file$" "$W/diff" && grep -q "^- .*many/2.txt$" "$W/diff" && grep -q "^M .*many/1.txt$" "$W/diff" ||
     { cat "$W/diff"; fail "diff"; }
-bk diff --metadata "$first" latest "$S" 2>/dev/null | grep -q "^m .*many/4.txt$" || fail "diff --metadata"
+bk diff --metadata "$first" latest "$S" 2>/dev/null | grep -c "^m .*many/4.txt$" || fail "diff --metadata"
 for c in "stats" "stats latest" "snapshots" "version"; do
     bk $c --json >"$W/json"
     last_json "$W/json" >/dev/null
