@@ -168,6 +168,17 @@ static const struct store_ops dir_ops = {
     .free = dir_free,
 };
 
+/* May it lie in the place for a new repository? What an init that failed or was killed before its commit (the config)
+ * leaves may, so that it can simply be run again. */
+static bool may_be_there(const char *name)
+{
+    static const char *const names[] = { ".", "..", "lost+found", "tmp", "keys", "keyring" };
+    for (size_t i = 0; i < BK_COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* A place for a new repository: made when absent, else an empty directory. */
 static int make_place(const char *path, struct bk_error *err)
 {
@@ -180,8 +191,7 @@ static int make_place(const char *path, struct bk_error *err)
         return bk_fail_errno(err, errno, "open directory %s", path);
     bool empty = true;
     for (struct dirent *e; empty && (e = readdir(stream));)
-        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-                strcmp(e->d_name, "lost+found") == 0;
+        empty = may_be_there(e->d_name);
     closedir(stream);
     if (!empty) {
         bk_fail(err, BK_E_EXISTS, "directory %s is not empty", path);
