@@ -18,12 +18,11 @@ for suite in "${suites[@]}"; do
     password=(--password-file "$golden/v1/password")
     reader "$work/$suite" "${password[@]}" --list
     reader "$work/$suite" "${password[@]}" --check
-    for snapshot in tree-1 tree-2; do
-        restore "$suite" "$snapshot" "${password[@]}"
-        restore "$suite" "$snapshot" "${password[@]}" --no-index
-    done
-    restore "$suite" tree-2 --key-file "$golden/v1/key-file"
-    restore "$suite" tree-2 --private-key "$golden/v1/$suite.pem"
+    restore "$suite" tree-1 "${password[@]}"
+    restore "$suite" tree-2 "${password[@]}"
+    restore "$suite" tree-2 "${password[@]}" --no-index
+    reader "$work/$suite" --key-file "$golden/v1/key-file" --list >/dev/null || fail "key file of $suite"
+    reader "$work/$suite" --private-key "$golden/v1/$suite.pem" --list >/dev/null || fail "private key of $suite"
     reader "$work/$suite" "${password[@]}" --cat dump | cmp - "$golden/v1/stream" || fail "the stream of $suite"
     rm -r "$work/$suite/index"
     restore "$suite" tree-1 "${password[@]}"

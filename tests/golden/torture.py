@@ -89,8 +89,8 @@ def contents(make):
     make.file("big", prose("big 1", 400_000) + noise("big 2", 250_000) + bytes(150_000) + prose("big 3", 300_000))
     make.file("big-again", prose("big 1", 400_000) + noise("big 2", 250_000) + bytes(150_000) + prose("big 3", 300_000))
     make.file("exactly-64k", noise("64k", 65536))
-    make.sparse("hole-only", 300_000_000, [])
-    make.sparse("holes", 200 << 20, [(i * (17 << 20) + (i << 16), noise(f"hole {i}", 4096)) for i in range(12)])
+    make.sparse("hole-only", 30_000_000, [])
+    make.sparse("holes", 140 << 20, [(i * (12 << 20) + (i << 16), noise(f"hole {i}", 4096)) for i in range(12)])
     make.sparse("hole-at-end", 1 << 20, [(0, prose("end", 5000))])
     make.sparse("hole-at-start", 1 << 20, [((1 << 20) - 4096, noise("start", 4096))])
 
