@@ -55,7 +55,7 @@ struct bk_reader {
 static inline struct bk_reader bk_reader_of(const void *data, size_t len)
 {
     const uint8_t *p = data;
-    return (struct bk_reader){ .p = p, .end = p + len };
+    return (struct bk_reader){ .p = p, .end = len ? p + len : p }; /* NULL has no sum, not even with 0 */
 }
 
 static inline size_t bk_reader_left(const struct bk_reader *r)
