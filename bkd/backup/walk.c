@@ -26,6 +26,9 @@ void walk_trouble(struct walk *w, struct dir *d, const char *name, enum tree_tro
     struct bk_error err = { 0 };
     bk_auto(bk_buf_clear) struct bk_buf path = BK_BUF(SIZE_MAX);
     int r = dirs_path(d, name, &path, &err);
+    /* Nothing is wrong with the source: a snapshot that lacks what we had no memory for helps nobody. */
+    if (r == 0 && sys == ENOMEM)
+        r = bk_fail_errno(&err, sys, "read %s", (const char *)path.data);
     if (r == 0)
         r = troubles_add(w->troubles, kind, sys, (const char *)path.data, detail, &err);
     if (r < 0)

@@ -44,7 +44,7 @@ static void run_clear(struct run *r)
         links_finish(r);
     }
     tdir_unref(&r->targets, r->root);
-    for (unsigned i = 0; i < r->n_scratch; i++)
+    for (unsigned i = 0; r->scratch && i < r->n_scratch; i++)
         free(r->scratch[i]);
     free(r->scratch);
     free(r->bad);
