@@ -1,7 +1,7 @@
 #!/bin/bash
 # Repositories travel between machines of different byte order and word: bkctl of another architecture restores the golden
 # repositories, and what it writes the native one checks and restores.
-# BKCTL: the native bkctl. OTHER: a command that runs the other one, such as "qemu-s390x-static -L ROOT PATH/bkctl".
+# BKCTL: the native bkctl. OTHER: a command that runs the other one, such as "ROOT/run PATH/bkctl" (sysroot.sh makes ROOT).
 . "$(dirname "$0")/../golden/lib"
 needs_bkctl
 needs_goldens

@@ -3,7 +3,7 @@
 # architecture. The machine's package database is not touched.
 # usage: sysroot.sh aarch64|s390x DIR        idempotent; prints nothing when all is there
 set -euo pipefail
-arch=$1 dir=$2
+arch=$1 dir=$(realpath -m "$2")
 case $arch in
     aarch64) deb=arm64 triplet=aarch64-linux-gnu ;;
     s390x) deb=s390x triplet=s390x-linux-gnu ;;
@@ -29,16 +29,22 @@ for d in *.deb; do dpkg -x "$d" "$dir"; done
 # Absolute links inside the folder would lead out of it.
 cd "$dir"
 find . -xtype l -lname '/*' | while read -r l; do ln -sfn "$dir$(readlink "$l")" "$l"; done
+# Runs a program with those libraries. Not with qemu's -L: then / is the folder for a program that opens it.
+cat >run <<EOF
+#!/bin/sh
+exec qemu-$arch-static $(echo "$dir"/lib/ld*.so.1) --library-path $dir/lib/$triplet:$dir/usr/lib/$triplet "\$@"
+EOF
+chmod +x run
 cat >meson.ini <<EOF
 [binaries]
 c = ['$triplet-gcc']
 ar = '$triplet-ar'
 strip = '$triplet-strip'
 pkgconfig = 'pkg-config'
-exe_wrapper = ['qemu-$arch-static', '-L', '$dir']
+exe_wrapper = ['$dir/run']
 [built-in options]
-c_args = ['-isystem', '$dir/usr/include', '-isystem', '$dir/usr/include/$triplet']
-c_link_args = ['-L$dir/usr/lib/$triplet', '-L$dir/lib/$triplet', '-Wl,-rpath-link,$dir/usr/lib/$triplet', '-Wl,-rpath-link,$dir/lib/$triplet']
+c_args = ['--sysroot=$dir']
+c_link_args = ['--sysroot=$dir']
 [properties]
 sys_root = '$dir'
 pkg_config_libdir = '$dir/usr/lib/$triplet/pkgconfig:$dir/usr/share/pkgconfig'
