@@ -122,11 +122,11 @@ if is_root && mkdir -p "$S/mounted" && mount -t tmpfs tmpfs "$S/mounted"; then
     at_exit "umount '$S/mounted'"
     echo other >"$S/mounted/file"
     expect 0 bk backup --name t "$S"
-    bk ls -R latest:"$S" | grep -c mounted/file || fail "without -x other file systems are read"
+    bk ls -R latest:"$S" | grep mounted/file >/dev/null || fail "without -x other file systems are read"
     expect 0 bk backup --name t -x "$S"
     bk ls -R latest:"$S" >"$W/got"
     grep -q 'mounted/$' "$W/got" && ! grep -q mounted/file "$W/got" || fail "-x keeps the mount point, empty"
     expect 0 bk backup --name t -x "$S" "$S/mounted"
-    bk ls -R latest:"$S" | grep -c mounted/file || fail "-x with the mount point named"
+    bk ls -R latest:"$S" | grep mounted/file >/dev/null || fail "-x with the mount point named"
 fi
 figure "$cases rows of patterns"

@@ -61,15 +61,15 @@ expect 0 bk restore "${first:0:8}" --target "$W/t.old"
 same "$W/t.first" "$W/t.old$S"
 
 step "browsing"
-bk ls latest:"$S" | grep -c 'random.bin$' || fail "ls"
+bk ls latest:"$S" | grep 'random.bin$' >/dev/null || fail "ls"
 [ "$(bk ls -lR latest:"$S" --json | tail -n 1 | jq .entries)" = "$(find "$S" | wc -l)" ] || fail "ls -R counts other things than find"
-bk find -s latest '*.txt' | grep -c 'many/1.txt' || fail "find"
+bk find -s latest '*.txt' | grep 'many/1.txt' >/dev/null || fail "find"
 [ "$(bk find moved.txt --json | grep -c '"match"')" = 3 ] || fail "find over all snapshots"
 bk cat latest:"$S/random.bin" | cmp - "$S/random.bin"
 bk diff "$first" latest "$S" >"$W/diff" 2>/dev/null
 grep -q "^+ .*new/file$" "$W/diff" && grep -q "^- .*many/2.txt$" "$W/diff" && grep -q "^M .*many/1.txt$" "$W/diff" ||
     { cat "$W/diff"; fail "diff"; }
-bk diff --metadata "$first" latest "$S" 2>/dev/null | grep -c "^m .*many/4.txt$" || fail "diff --metadata"
+bk diff --metadata "$first" latest "$S" 2>/dev/null | grep "^m .*many/4.txt$" >/dev/null || fail "diff --metadata"
 for c in "stats" "stats latest" "snapshots" "version"; do
     bk $c --json >"$W/json"
     last_json "$W/json" >/dev/null
@@ -113,8 +113,8 @@ for f in tar tar.zst tar.gz zip cpio; do
     diff "$W/names" "$W/listed" >"$W/diff" || [ "$(grep '^[<>]' "$W/diff")" = "< fifo" ] || { head "$W/diff"; fail "what $f lists"; }
 done
 mkdir "$W/t.tar"
-bk export latest -q | tar -x -C "$W/t.tar"
-same "$S" "$W/t.tar$S" --omit-dir-times
+bk export latest -q | tar -x -C "$W/t.tar" 2>/dev/null
+same "$S" "$W/t.tar$S" --omit-dir-times --exclude=/zero # tar has no times before 1970
 
 step "import"
 tar --format=pax -C "$S" -czf "$W/in.tar.gz" docs many random.bin
@@ -159,7 +159,7 @@ expect 7 env BKCTL_PASSWORD='a passphrase' "$BKCTL" -r "$R" snapshots
 step "interrupted, and continued"
 head -c 24000000 /dev/urandom >"$S/big"
 before=$(count_snapshots)
-bk backup -q --name home --limit-read 6MiB "$S" >"$W/out" 2>"$W/err" &
+"$BKCTL" --repo "$R" --key-file "$W/key" backup -q --name home --limit-read 6MiB "$S" >"$W/out" 2>"$W/err" &
 pid=$!
 sleep 1.5
 kill -INT $pid

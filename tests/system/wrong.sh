@@ -50,14 +50,14 @@ wrong 3 "no repository at" "bkctl init" b check
 wrong 2 "no repository was named" "BKCTL_REPO" setsid "$BKCTL" snapshots
 [ -z "$(ls -A "$R")" ] || fail "something was written where no repository is"
 echo precious >"$R/something else"
-wrong 4 "" "" b init
+wrong 4 "" - b init
 [ "$(ls "$R")" = "something else" ] || fail "init wrote into a folder in use"
 rm "$R/something else"
 
 step "init"
 expect 0 b init --kdf scrypt
 state >"$W/before"
-wrong 4 "already" "" b init
+wrong 4 "already" - b init
 wrong 2 "unknown|must be one of|suite" "" b init --suite rot13
 state | cmp - "$W/before" || fail "a second init changed the repository"
 
@@ -83,7 +83,7 @@ wrong 2 "target.*in-place|in-place.*target" "" b restore latest --target "$W/t" 
 wrong 2 "read-data.*sample|sample.*read-data" "" b check --read-data --sample 3%
 wrong 2 "--stdin" "" b backup --stdin "$S"
 wrong 2 "--stdin-from-command" "" b backup --stdin-from-command x
-wrong 2 "target" "" b restore latest
+wrong 2 "where to restore" "target" b restore latest
 wrong 2 "" "" b backup --level sometimes "$S"
 wrong 2 "" "" b backup --exclude-larger-than huge "$S"
 wrong 2 "" "" b backup --compression 99 "$S"
@@ -140,9 +140,9 @@ echo "not an archive at all" >"$W/text"
 wrong 5 "" - b import "$W/text"
 [ "$(b snapshots --json | jq '.snapshots | length')" = "$n" ] || fail "a failed backup left a snapshot"
 echo in the way >"$W/file"
-wrong 4 "" - b restore latest --target "$W/file"
+wrong 11 "[Nn]ot a directory" - b restore latest --target "$W/file"
 mkdir "$W/full" && touch "$W/full/x"
-wrong 2 "empty" "overwrite" b restore latest --target "$W/full"
+wrong 2 "empty" "overwr" b restore latest --target "$W/full"
 [ "$(ls "$W/full")" = x ] || fail "a refused restore wrote"
 wrong 3 "" - b export latest -o "$W/no/such/dir/x.tar"
 
