@@ -154,7 +154,7 @@ step "onto a damaged copy: exact again"
     rm links/char links/two links/socket
     mknod links/char c 1 5
     echo broken >links/two
-    touch times/* links/long "times/dir 3"
+    touch -h times/* links/long
     dd if=/dev/zero of=sparse/start bs=1M seek=3 count=5 conv=notrunc status=none
     truncate -s 5 contents/30000001
     printf Z | dd of=contents/1048576 bs=1 seek=700000 conv=notrunc status=none
