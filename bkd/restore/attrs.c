@@ -128,6 +128,16 @@ static void drop_xattrs(const struct attrs_ctx *c, const void *where, const stru
     }
 }
 
+/* Setting what is there already would change the ctime for nothing, and fails on immutable files. */
+static bool has_xattr(const struct thing *t, const char *name, const void *value, size_t len)
+{
+    bk_auto(free) uint8_t *have = malloc(len + 1);
+    if (!have)
+        return false;
+    ssize_t n = t->path ? getxattr(t->path, name, have, len + 1) : fgetxattr(t->fd, name, have, len + 1);
+    return n >= 0 && (size_t)n == len && (!len || memcmp(have, value, len) == 0);
+}
+
 static void set_xattrs(const struct attrs_ctx *c, const void *where, const struct thing *t,
                        const struct attrs *m, const struct attrs_now *now)
 {
@@ -147,7 +157,7 @@ static void set_xattrs(const struct attrs_ctx *c, const void *where, const struc
     struct bk_error err = { 0 };
     int rc;
     while ((rc = tree_xattr_next(&r, &name, &value, &len, &err)) > 0) {
-        if (thing_setxattr(t, name, value, len) == 0)
+        if ((now->existing && has_xattr(t, name, value, len)) || thing_setxattr(t, name, value, len) == 0)
             continue;
         bk_fail_errno(&err, errno, "set the extended attribute '%s'", name);
         c->trouble(c->ctx, where, ATTRS_XATTR, &err);
@@ -202,10 +212,23 @@ void attrs_flags(const struct attrs_ctx *c, const void *where, int fd, const str
         trouble(c, where, ATTRS_FLAGS, errno, "set the file system flags");
 }
 
+/* What was there before may be immutable or append-only, which forbids any change of metadata too. The wanted
+ * flags are set last. */
+static void thaw(int fd)
+{
+    int have = 0;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &have) < 0 || !(have & (FS_IMMUTABLE_FL | FS_APPEND_FL)))
+        return;
+    have &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+    (void)ioctl(fd, FS_IOC_SETFLAGS, &have); /* what cannot be changed then is told one by one */
+}
+
 void attrs_apply_fd(const struct attrs_ctx *c, const void *where, int fd, const struct attrs *m,
                     const struct attrs_now *now)
 {
     struct thing t = { .fd = fd };
+    if (now->existing)
+        thaw(fd);
     set_common(c, where, &t, m, now);
     struct timespec ts[2];
     if (!now->no_time && times_of(m, ts) && futimens(fd, ts) < 0)
