@@ -197,7 +197,7 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
 const struct command cmd_backup = {
     .name = "backup",
     .summary = N_("Back up files, standard input or what a command prints"),
-    .operands = "PATH... | -- CMD ARGS...",
+    .operands = N_("PATH... | -- CMD ARGS..."),
     .about = N_("Stores a complete snapshot of the paths. Files that did not change since the snapshot it "
                 "compares with (see "
                 "--level) are not read. Files that cannot be read, or that change while they are, are listed "

@@ -38,7 +38,7 @@ static int cat_run(struct app *a, const void *args, const struct operands *ops, 
 const struct command cmd_cat = {
     .name = "cat",
     .summary = N_("Print the content of a file or stream of a snapshot"),
-    .operands = "SNAP[:PATH]",
+    .operands = N_("SNAP[:PATH]"),
     .about = N_("Without PATH the snapshot's only stream is printed. With --json the data still goes to "
                 "standard output and "
                 "the JSON to standard error."),

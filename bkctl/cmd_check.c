@@ -73,18 +73,21 @@ static void emit(struct app *a, const struct check_report *p)
 static void print(struct app *a, const struct check_report *p)
 {
     char b[TEXT_SIZE], t[TEXT_SIZE];
-    printf(_("checked %llu objects, %llu packs (%llu read in full), %llu snapshots, %llu chunks, %llu files; "
-             "%s in %s\n"),
-           (unsigned long long)p->n_objects, (unsigned long long)p->n_packs,
-           (unsigned long long)p->n_packs_read, (unsigned long long)p->n_snapshots,
-           (unsigned long long)p->n_chunks, (unsigned long long)p->n_files, text_bytes(p->bytes_read, b),
-           text_seconds(ui_seconds(&a->ui), t));
+    char objects[TEXT_COUNT], packs[TEXT_COUNT], snapshots[TEXT_COUNT], chunks[TEXT_COUNT], files[TEXT_COUNT];
+    printf(_("checked %s, %s (%llu read in full), %s, %s, %s; %s in %s\n"),
+           TEXT_COUNTED(objects, "%llu object", "%llu objects", p->n_objects),
+           TEXT_COUNTED(packs, "%llu pack", "%llu packs", p->n_packs), (unsigned long long)p->n_packs_read,
+           TEXT_COUNTED(snapshots, "%llu snapshot", "%llu snapshots", p->n_snapshots),
+           TEXT_COUNTED(chunks, "%llu chunk", "%llu chunks", p->n_chunks), TEXT_FILES(files, p->n_files),
+           text_bytes(p->bytes_read, b), text_seconds(ui_seconds(&a->ui), t));
     if (p->n_orphan_packs || p->n_stale_sessions)
-        printf(_("  left by interrupted runs: %llu packs, %llu sessions (harmless)\n"),
-               (unsigned long long)p->n_orphan_packs, (unsigned long long)p->n_stale_sessions);
+        printf(_("  left by interrupted runs: %s, %s (harmless)\n"),
+               TEXT_COUNTED(packs, "%llu pack", "%llu packs", p->n_orphan_packs),
+               TEXT_COUNTED(objects, "%llu session", "%llu sessions", p->n_stale_sessions));
     if (p->n_damages || p->n_files_hit)
-        printf(_("  DAMAGE: %llu objects, %llu files hit\n"), (unsigned long long)p->n_damages,
-               (unsigned long long)p->n_files_hit);
+        printf(_("  DAMAGE: %s, %s hit\n"),
+               TEXT_COUNTED(objects, "%llu object", "%llu objects", p->n_damages),
+               TEXT_FILES(files, p->n_files_hit));
     else
         puts(_("  no damage found"));
 }

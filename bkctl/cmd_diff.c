@@ -297,7 +297,7 @@ static int diff_run(struct app *a, const void *args, const struct operands *ops,
 const struct command cmd_diff = {
     .name = "diff",
     .summary = N_("Compare two snapshots"),
-    .operands = "SNAP1[:PATH] SNAP2[:PATH] [PATH]",
+    .operands = N_("SNAP1[:PATH] SNAP2[:PATH] [PATH]"),
     .about = N_("Prints a line for what differs: + added, - removed, M modified, T another kind of thing, "
                 "and with --metadata m "
                 "where only mode, owner, time, flags or extended attributes differ."),

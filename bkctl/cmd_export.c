@@ -60,7 +60,9 @@ static void tell(struct app *a, const struct export_report *p, const char *forma
         json_object_set_new(o, "seconds", json_real(ui_seconds(&a->ui)));
         ui_emit(&a->ui, o);
     } else if (!a->g.quiet) {
-        fprintf(to_stdout ? stderr : stdout, _("exported %llu entries, %s as %s in %s\n"),
+        fprintf(to_stdout ? stderr : stdout,
+                ngettext("exported %llu entry, %s as %s in %s\n", "exported %llu entries, %s as %s in %s\n",
+                         (unsigned long)p->n_entries),
                 (unsigned long long)p->n_entries, text_bytes(p->bytes, b), format,
                 text_seconds(ui_seconds(&a->ui), t));
     }
@@ -109,7 +111,7 @@ static int export_run_command(struct app *a, const void *args, const struct oper
 const struct command cmd_export = {
     .name = "export",
     .summary = N_("Write a snapshot or parts of it as an archive"),
-    .operands = "SNAP[:PATH] [PATH...]",
+    .operands = N_("SNAP[:PATH] [PATH...]"),
     .about = N_("When the archive goes to standard output, JSON and messages go to standard error."),
     .opts = export_opts,
     .args_size = sizeof(struct export_args),

@@ -139,7 +139,7 @@ static int find_run(struct app *a, const void *args, const struct operands *ops,
 const struct command cmd_find = {
     .name = "find",
     .summary = N_("Find names in one snapshot or in all"),
-    .operands = "PATTERN...",
+    .operands = N_("PATTERN..."),
     .about = N_("A pattern is a shell pattern (*, ?, [a-z]). With a '/' in it, it is for the whole path; "
                 "else for the name alone."),
     .opts = find_opts,

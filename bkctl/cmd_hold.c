@@ -52,7 +52,7 @@ static int hold_run(struct app *a, const void *args, const struct operands *ops,
 const struct command cmd_hold = {
     .name = "hold",
     .summary = N_("Put a snapshot on hold, so that it is never deleted, or release it"),
-    .operands = "set|release SNAP",
+    .operands = N_("set|release SNAP"),
     .verbs = "set|release",
     .opts = hold_opts,
     .args_size = sizeof(struct hold_args),

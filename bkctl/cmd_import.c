@@ -50,7 +50,7 @@ static int import_run(struct app *a, const void *args, const struct operands *op
 const struct command cmd_import = {
     .name = "import",
     .summary = N_("Make a snapshot from an archive (tar, zip, cpio and others)"),
-    .operands = "ARCHIVE|-",
+    .operands = N_("ARCHIVE|-"),
     .opts = import_opts,
     .args_size = sizeof(struct import_args),
     .min_operands = 1,

@@ -51,7 +51,7 @@ static int on_list(void *ctx, const char *object, const struct slot *s, const st
         return 0;
     }
     table_cell(&l->table, "%s", id);
-    table_cell(&l->table, "%s", slot_kind_name(s->kind));
+    table_cell(&l->table, "%s", _(slot_kind_name(s->kind)));
     table_cell(&l->table, "%s", text_time((int64_t)s->created_s, when));
     table_cell(&l->table, "%s", text_path(s->label, strlen(s->label), label, sizeof label));
     return 0;
@@ -193,7 +193,7 @@ static int key_run(struct app *a, const void *args, const struct operands *ops, 
 const struct command cmd_key = {
     .name = "key",
     .summary = N_("List, add, remove, change or generate keys"),
-    .operands = "list|add|remove ID|change|generate FILE",
+    .operands = N_("list|add|remove ID|change|generate FILE"),
     .verbs = "list|add|remove|change|generate",
     .about = N_(
         "Every key slot unlocks the whole repository; data is never written again for a change of keys.\n\n"

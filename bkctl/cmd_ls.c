@@ -106,7 +106,7 @@ static int ls_run(struct app *a, const void *args, const struct operands *ops, s
 const struct command cmd_ls = {
     .name = "ls",
     .summary = N_("List a folder of a snapshot"),
-    .operands = "SNAP[:PATH]",
+    .operands = N_("SNAP[:PATH]"),
     .opts = ls_opts,
     .args_size = sizeof(struct ls_args),
     .min_operands = 1,

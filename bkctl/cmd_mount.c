@@ -26,7 +26,7 @@ static int mount_run(struct app *a, const void *args, const struct operands *ops
 const struct command cmd_mount = {
     .name = "mount",
     .summary = N_("Mount all snapshots, read-only"),
-    .operands = "DIR",
+    .operands = N_("DIR"),
     .about = N_(
         "Below DIR: snapshots/NAME/TIME and snapshots/NAME/latest (a '/' in NAME is written %2F, a '%' as "
         "%25), ids/ID, and "

@@ -68,23 +68,26 @@ static void emit(struct app *a, const struct restore_report *p, const struct sna
 static void print(struct app *a, const struct restore_report *p, const struct restore_args *x)
 {
     char b1[TEXT_SIZE], b2[TEXT_SIZE], b3[TEXT_SIZE], t[TEXT_SIZE];
+    char files[TEXT_COUNT], dirs[TEXT_COUNT], others[TEXT_COUNT];
+    TEXT_FILES(files, p->n_files);
+    TEXT_DIRS(dirs, p->n_dirs);
+    TEXT_OTHERS(others, p->n_others);
     if (x->dry_run)
-        printf(_("dry run: %llu files, %llu directories, %llu others, %s; %s to read, about %s\n"),
-               (unsigned long long)p->n_files, (unsigned long long)p->n_dirs, (unsigned long long)p->n_others,
+        printf(_("dry run: %s, %s, %s, %s; %s to read, about %s\n"), files, dirs, others,
                text_bytes(p->bytes, b1), text_bytes(p->bytes_to_read, b2),
                text_seconds(p->seconds_estimated, t));
     else
-        printf(_("restored %llu files, %llu directories, %llu others, %s; wrote %s in %s\n"),
-               (unsigned long long)p->n_files, (unsigned long long)p->n_dirs, (unsigned long long)p->n_others,
-               text_bytes(p->bytes, b1), text_bytes(p->bytes_written, b2),
-               text_seconds(ui_seconds(&a->ui), t));
+        printf(_("restored %s, %s, %s, %s; wrote %s in %s\n"), files, dirs, others, text_bytes(p->bytes, b1),
+               text_bytes(p->bytes_written, b2), text_seconds(ui_seconds(&a->ui), t));
     if (p->n_kept || p->n_deleted)
         printf(_("  kept %llu, removed %llu\n"), (unsigned long long)p->n_kept,
                (unsigned long long)p->n_deleted);
     if (x->verify && !x->dry_run)
         printf(_("  verified %s\n"), text_bytes(p->bytes_verified, b3));
     if (p->n_problems)
-        printf(_("  %llu problems: see the warnings\n"), (unsigned long long)p->n_problems);
+        printf(ngettext("  %llu problem: see the warnings\n", "  %llu problems: see the warnings\n",
+                        (unsigned long)p->n_problems),
+               (unsigned long long)p->n_problems);
 }
 
 static int check_target(const struct restore_args *x, const struct operands *ops, struct bk_error *err)
@@ -154,7 +157,7 @@ static int restore_run(struct app *a, const void *args, const struct operands *o
 const struct command cmd_restore = {
     .name = "restore",
     .summary = N_("Restore a snapshot or parts of it"),
-    .operands = "SNAP[:PATH] [PATH...]",
+    .operands = N_("SNAP[:PATH] [PATH...]"),
     .about = N_(
         "Restores all of the snapshot, or the PATHs only, below --target with their full paths (see "
         "--strip), or "

@@ -4,7 +4,8 @@
 #include "bkctl/command.h"
 #include "bkctl/show.h"
 
-static const char *const areas[] = { "data", "meta", "index", "snapshots", "notes", "keys", "sessions" };
+static const char *const areas[] = { N_("data"),  N_("meta"), N_("index"),   N_("snapshots"),
+                                     N_("notes"), N_("keys"), N_("sessions") };
 enum { N_AREAS = sizeof areas / sizeof areas[0] };
 
 struct usage {
@@ -60,8 +61,11 @@ static int print(const struct usage *u, const struct totals *t, const struct vie
     char b1[TEXT_SIZE], b2[TEXT_SIZE], id[2 * CONFIG_REPO_ID + 1];
     const struct config *c = repo_config(v->repo);
     printf(_("repository %s (%s)\n"), text_hex(c->repo_id, CONFIG_REPO_ID, id), suite_name(c->suite));
-    printf(_("  %zu snapshots of %s in all, %llu chunks, stored in %s"), v->catalog.n,
-           text_bytes(t->content, b1), (unsigned long long)t->chunks, text_bytes(u->total, b2));
+    char snapshots[TEXT_COUNT], chunks[TEXT_COUNT];
+    printf(_("  %s of %s in all, %s, stored in %s"),
+           TEXT_COUNTED(snapshots, "%llu snapshot", "%llu snapshots", v->catalog.n),
+           text_bytes(t->content, b1), TEXT_COUNTED(chunks, "%llu chunk", "%llu chunks", t->chunks),
+           text_bytes(u->total, b2));
     if (u->total)
         printf(_(" (%.1f : 1)"), (double)t->content / (double)u->total);
     puts("");
@@ -73,7 +77,7 @@ static int print(const struct usage *u, const struct totals *t, const struct vie
     for (size_t i = 0; i <= N_AREAS; i++) {
         if (!u->n[i])
             continue;
-        table_cell(&table, "%s", i < N_AREAS ? areas[i] : _("other"));
+        table_cell(&table, "%s", i < N_AREAS ? _(areas[i]) : _("other"));
         table_cell(&table, "%llu", (unsigned long long)u->n[i]);
         table_cell(&table, "%s", text_bytes(u->bytes[i], b1));
     }
@@ -121,7 +125,7 @@ static int stats_run(struct app *a, const void *args, const struct operands *ops
 const struct command cmd_stats = {
     .name = "stats",
     .summary = N_("Show what the repository, or one snapshot, holds and takes"),
-    .operands = "[SNAP]",
+    .operands = N_("[SNAP]"),
     .max_operands = 1,
     .examples = (const struct example[]){ { N_("the whole repository"), "bkctl stats" },
                                           { N_("one snapshot"), "bkctl stats latest" },

@@ -49,7 +49,7 @@ static int tag_run(struct app *a, const void *args, const struct operands *ops, 
 const struct command cmd_tag = {
     .name = "tag",
     .summary = N_("Add tags to a snapshot or remove them"),
-    .operands = "add|remove SNAP TAG...",
+    .operands = N_("add|remove SNAP TAG..."),
     .verbs = "add|remove",
     .min_operands = 3,
     .max_operands = SIZE_MAX,

@@ -105,7 +105,7 @@ void help_command(FILE *f, const struct command *c)
     if (c->opts)
         fputs(_(" [OPTIONS]"), f);
     if (c->operands)
-        fprintf(f, " %s", c->operands);
+        fprintf(f, " %s", _(c->operands));
     fputs("\n\n", f);
     fill(f, _(c->summary), 0, 0);
     if (c->about) {

@@ -89,7 +89,7 @@ static int check_operands(const struct command *c, const struct operands *ops, s
 {
     if (ops->n < c->min_operands) {
         if (ops->n == 0 && c->operands)
-            return bk_fail(err, BK_E_USAGE, "needs %s", c->operands);
+            return bk_fail(err, BK_E_USAGE, "needs %s", _(c->operands));
         return bk_fail(err, BK_E_USAGE, "too few arguments");
     }
     if (ops->n > c->max_operands)

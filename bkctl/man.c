@@ -40,12 +40,12 @@ static void option(FILE *f, const struct opt *o)
     fputc('\n', f);
     put(f, _(o->help));
     if (o->def && !(o->def[0] == '0' && !o->def[1])) {
-        fputs(" (default ", f);
-        put(f, o->def);
-        fputc(')', f);
+        char def[128];
+        snprintf(def, sizeof def, _(" (default %s)"), o->def);
+        put(f, def);
     }
     if (o->env)
-        fprintf(f, " (or set %s)", o->env);
+        fprintf(f, _(" (or set %s)"), o->env);
     fputc('\n', f);
 }
 
@@ -62,25 +62,25 @@ static void title(FILE *f, const struct command *c)
     fputs(".TH BKCTL", f);
     for (const char *p = c ? c->name : ""; *p; p++)
         fprintf(f, "%s%c", p == c->name ? "-" : "", toupper((unsigned char)*p));
-    fprintf(f, " 1 \"\" \"bkctl %s\" \"bkctl\"\n.SH NAME\nbkctl", BKCTL_VERSION);
+    fprintf(f, " 1 \"\" \"bkctl %s\" \"bkctl\"\n.SH %s\nbkctl", BKCTL_VERSION, _("NAME"));
     if (c)
         fprintf(f, "\\-%s \\- ", c->name);
     else
         fputs(" \\- ", f);
     put(f, c ? _(c->summary) : _("back up and restore, deduplicated and encrypted"));
-    fputs("\n.SH SYNOPSIS\n\\fBbkctl\\fR ", f);
+    fprintf(f, "\n.SH %s\n\\fBbkctl\\fR ", _("SYNOPSIS"));
     if (c)
-        fprintf(f, "\\fB%s\\fR [\\fIOPTIONS\\fR] ", c->name);
+        fprintf(f, "\\fB%s\\fR [\\fI%s\\fR] ", c->name, _("OPTIONS"));
     else
-        fputs("[\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIARGUMENTS\\fR]", f);
+        fprintf(f, "[\\fI%s\\fR] \\fI%s\\fR [\\fI%s\\fR]", _("OPTIONS"), _("COMMAND"), _("ARGUMENTS"));
     if (c && c->operands)
-        put(f, c->operands);
+        put(f, _(c->operands));
     fputc('\n', f);
 }
 
 static void exit_status(FILE *f)
 {
-    fputs(".SH EXIT STATUS\n.TP\n0\n", f);
+    fprintf(f, ".SH %s\n.TP\n0\n", _("EXIT STATUS"));
     put(f, _("complete"));
     fputc('\n', f);
 #define X(name, status, text) fprintf(f, ".TP\n%d\n", status), put(f, _(text)), fputc('\n', f);
@@ -90,11 +90,11 @@ static void exit_status(FILE *f)
 
 static void overview(FILE *f)
 {
-    fputs(".SH DESCRIPTION\n", f);
+    fprintf(f, ".SH %s\n", _("DESCRIPTION"));
     put(f, _("A snapshot is named by the start of its id (four digits or more), 'latest', NAME@latest or "
              "NAME@ID; a path "
              "in it by SNAP:PATH. When NAME holds a colon the '@' ends it: host:/etc@latest:/etc/fstab."));
-    fputs("\n.SH COMMANDS\n", f);
+    fprintf(f, "\n.SH %s\n", _("COMMANDS"));
     for (size_t i = 0; commands[i]; i++) {
         if (commands[i]->hidden)
             continue;
@@ -108,17 +108,17 @@ void man_page(FILE *f, const struct command *c)
 {
     title(f, c);
     if (c && c->about) {
-        fputs(".SH DESCRIPTION\n", f);
+        fprintf(f, ".SH %s\n", _("DESCRIPTION"));
         put(f, _(c->about));
         fputc('\n', f);
     }
     if (!c)
         overview(f);
     if (c && c->opts)
-        options(f, "OPTIONS", c->opts);
-    options(f, "OPTIONS OF EVERY COMMAND", global_opts);
+        options(f, _("OPTIONS"), c->opts);
+    options(f, _("OPTIONS OF EVERY COMMAND"), global_opts);
     if (c && c->examples && c->examples[0].command) {
-        fputs(".SH EXAMPLES\n", f);
+        fprintf(f, ".SH %s\n", _("EXAMPLES"));
         for (const struct example *e = c->examples; e->command; e++) {
             fputs(".TP\n", f);
             put(f, _(e->text));
@@ -128,10 +128,10 @@ void man_page(FILE *f, const struct command *c)
         }
     }
     exit_status(f);
-    fputs(".SH ENVIRONMENT\n.TP\nBKCTL_REPO\n", f);
+    fprintf(f, ".SH %s\n.TP\nBKCTL_REPO\n", _("ENVIRONMENT"));
     put(f, _("the repository, when --repo is not given"));
     fputs("\n.TP\nBKCTL_PASSWORD\n", f);
     put(f, _("the passphrase, when no option names a secret"));
-    fputs("\n.SH SEE ALSO\n", f);
+    fprintf(f, "\n.SH %s\n", _("SEE ALSO"));
     fputs(c ? "bkctl(1)\n" : "docs/json.md, docs/errors.md\n", f);
 }

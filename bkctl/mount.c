@@ -551,7 +551,9 @@ static int run_session(struct mount *m, const struct mount_args *x, struct fuse_
         json_object_set_new(o, "snapshots", text_json_u64(m->view.catalog.n));
         ui_emit(&m->a->ui, o);
     } else if (!m->a->g.quiet) {
-        printf(_("%zu snapshots are mounted at %s; end with Ctrl-C or: fusermount3 -u %s\n"),
+        printf(ngettext("%zu snapshot is mounted at %s; end with Ctrl-C or: fusermount3 -u %s\n",
+                        "%zu snapshots are mounted at %s; end with Ctrl-C or: fusermount3 -u %s\n",
+                        (unsigned long)m->view.catalog.n),
                m->view.catalog.n, dir, dir);
     }
     fflush(stdout);

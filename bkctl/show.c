@@ -173,16 +173,26 @@ const char *show_state(enum snapshot_state s)
                                    : _("unknown");
 }
 
+/* The detail is a message id of the program that made the snapshot, or what another library said. */
+static const char *detail_text(const struct tree_exception *x, char *buf, size_t len)
+{
+    char raw[256];
+    snprintf(raw, sizeof raw, "%.*s", (int)(x->detail_len < sizeof raw ? x->detail_len : sizeof raw - 1),
+             (const char *)x->detail);
+    const char *text = bk_text(raw);
+    return text_path(text, strlen(text), buf, len);
+}
+
 void show_exception(void *ctx, const struct tree_exception *x)
 {
     struct app *a = ctx;
-    char text[512];
+    char text[512], detail[256];
     int n = snprintf(text, sizeof text, "%s", _(tree_trouble_text(x->trouble)));
     if (x->detail_len && n > 0 && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, ": %.*s",
-                      (int)(x->detail_len < 200 ? x->detail_len : 200), (const char *)x->detail);
+        n += snprintf(text + n, sizeof text - (size_t)n, _(": %s"), detail_text(x, detail, sizeof detail));
     if (x->sys && n > 0 && (size_t)n < sizeof text)
-        snprintf(text + n, sizeof text - (size_t)n, ": %s", strerror((int)x->sys));
+        snprintf(text + n, sizeof text - (size_t)n, _(": %s"),
+                 bk_errno_text((int)x->sys, detail, sizeof detail));
     static const char *const codes[] = { "",        "unreadable", "vanished", "changed",
                                          "partial", "metadata",   "skipped" };
     size_t t = (size_t)x->trouble;
@@ -197,14 +207,17 @@ static void print_backup(const struct snapshot *s, bool dry_run)
         printf(_("dry run of %s (%s): nothing was stored\n"), name, show_level(s->level));
     else
         printf(_("snapshot %s of %s (%s)\n"), show_short_id(s->id, id), name, show_level(s->level));
-    printf(_("  %llu files, %llu directories, %llu others, %s; %llu files unchanged\n"),
-           (unsigned long long)s->n_files, (unsigned long long)s->n_dirs, (unsigned long long)s->n_others,
-           text_bytes(s->content_bytes, b1), (unsigned long long)s->n_unchanged);
+    char files[TEXT_COUNT], dirs[TEXT_COUNT], others[TEXT_COUNT], same[TEXT_COUNT];
+    printf(_("  %s, %s, %s, %s; %s\n"), TEXT_FILES(files, s->n_files), TEXT_DIRS(dirs, s->n_dirs),
+           TEXT_OTHERS(others, s->n_others), text_bytes(s->content_bytes, b1),
+           TEXT_COUNTED(same, "%llu file unchanged", "%llu files unchanged", s->n_unchanged));
     printf(_("  read %s, new %s, stored %s in %s\n"), text_bytes(s->read_bytes, b2),
            text_bytes(s->new_bytes, b3), text_bytes(s->stored_bytes, b4),
            text_seconds((double)(s->end_ns - s->start_ns) / 1e9, t));
     if (s->n_exceptions)
-        printf(_("  %llu exceptions: see the warnings\n"), (unsigned long long)s->n_exceptions);
+        printf(ngettext("  %llu exception: see the warnings\n", "  %llu exceptions: see the warnings\n",
+                        (unsigned long)s->n_exceptions),
+               (unsigned long long)s->n_exceptions);
 }
 
 int show_backup_result(struct app *a, const struct snapshot *s, bool dry_run)

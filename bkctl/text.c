@@ -19,6 +19,16 @@ const char *text_bytes(uint64_t bytes, char out[static TEXT_SIZE])
     return out;
 }
 
+/* The form is a literal that gettext chose, and msgfmt checks its conversions. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+const char *text_count(char out[static TEXT_COUNT], const char *form, uint64_t n)
+{
+    snprintf(out, TEXT_COUNT, form, (unsigned long long)n);
+    return out;
+}
+#pragma GCC diagnostic pop
+
 const char *text_seconds(double s, char out[static TEXT_SIZE])
 {
     if (!(s >= 0 && s < 1e9)) {

@@ -10,10 +10,16 @@
 #include "formats/base/buf.h"
 #include "formats/tree/tree.h"
 
-enum { TEXT_SIZE = 32, TEXT_TIME = 40, TEXT_MODE = 12, TEXT_ID_SHORT = 8 };
+enum { TEXT_SIZE = 32, TEXT_COUNT = 64, TEXT_TIME = 40, TEXT_MODE = 12, TEXT_ID_SHORT = 8 };
 
 /* "812 B", "63.9 MiB" */
 const char *text_bytes(uint64_t bytes, char out[static TEXT_SIZE]);
+/* "1 file", "7 files": form holds one %llu, for n things. The macros say what is counted often. */
+const char *text_count(char out[static TEXT_COUNT], const char *form, uint64_t n);
+#define TEXT_COUNTED(out, one, many, n) text_count(out, BK_COUNTED(one, many, n), n)
+#define TEXT_FILES(out, n) TEXT_COUNTED(out, "%llu file", "%llu files", n)
+#define TEXT_DIRS(out, n) TEXT_COUNTED(out, "%llu directory", "%llu directories", n)
+#define TEXT_OTHERS(out, n) TEXT_COUNTED(out, "%llu other", "%llu others", n)
 /* "1.4 s", "3:07", "2:10:00" */
 const char *text_seconds(double s, char out[static TEXT_SIZE]);
 /* local time, "2026-11-26 14:03:11"; out of range of the calendar: "@SECONDS" */

@@ -101,8 +101,9 @@ static int status_line(const struct ui *u, char *out, size_t len)
     else
         n = snprintf(out, len, "%s", text_bytes(done, b1));
     uint64_t items = atomic_load(&j->done_items), exceptions = atomic_load(&j->exceptions);
-    n += snprintf(out + n, len - (size_t)n, _(", %llu items, %s/s"), (unsigned long long)items,
-                  text_bytes((uint64_t)u->rate, b3));
+    n += snprintf(out + n, len - (size_t)n,
+                  ngettext(", %llu item, %s/s", ", %llu items, %s/s", (unsigned long)items),
+                  (unsigned long long)items, text_bytes((uint64_t)u->rate, b3));
     double left = eta(u, done, total);
     if (left >= 0)
         n += snprintf(out + n, len - (size_t)n, _(", %s left"), text_seconds(left, b4));
@@ -111,7 +112,9 @@ static int status_line(const struct ui *u, char *out, size_t len)
         n += snprintf(out + n, len - (size_t)n, _(", new %s, stored %s"), text_bytes(fresh, b5),
                       text_bytes(stored, b6));
     if (exceptions)
-        n += snprintf(out + n, len - (size_t)n, _(", %llu exceptions"), (unsigned long long)exceptions);
+        n += snprintf(out + n, len - (size_t)n,
+                      ngettext(", %llu exception", ", %llu exceptions", (unsigned long)exceptions),
+                      (unsigned long long)exceptions);
     return n;
 }
 
@@ -296,7 +299,7 @@ void ui_problem(struct ui *u, const char *type, const void *path, size_t path_le
     erase(u);
     fputs(_("warning: "), stderr);
     text_path_put(stderr, path, path_len);
-    fprintf(stderr, ": %s\n", text);
+    fprintf(stderr, _(": %s\n"), text);
     pthread_mutex_unlock(&u->lock);
 }
 

@@ -23,7 +23,8 @@ struct import {
 static int fail_archive(struct import *im, struct bk_error *err)
 {
     const char *text = archive_error_string(im->a);
-    return bk_fail(err, BK_E_FAILED, "archive '%s': %s", im->path, text ? text : "cannot be read");
+    return bk_fail(err, BK_E_FAILED, "archive '%s': %s", im->path,
+                   text ? text : bk_text(N_("cannot be read")));
 }
 
 static int skip(struct import *im, const char *path, const char *why, struct bk_error *err)

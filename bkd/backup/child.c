@@ -119,7 +119,8 @@ int child_read(struct child *c, struct job *j, void *out, size_t len, size_t *re
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
-            return bk_fail_errno(err, errno, "read from '%s'", c->pid ? c->name : "standard input");
+            return bk_fail_errno(err, errno, "read from '%s'",
+                                 c->pid ? c->name : bk_text(N_("standard input")));
         *ret = (size_t)n;
         return 0;
     }

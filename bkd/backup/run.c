@@ -106,7 +106,10 @@ static int open_repo(struct run *r, bool compares, struct bk_error *err)
             return e;
     }
     if (adopted)
-        job_log(r->job, JOB_INFO, "%llu packs of earlier runs found again", (unsigned long long)adopted);
+        job_log(r->job, JOB_INFO,
+                BK_COUNTED("%llu pack of earlier runs found again", "%llu packs of earlier runs found again",
+                           adopted),
+                (unsigned long long)adopted);
     size_t cache =
         r->job->memory_bytes / 8 < ((size_t)64 << 20) ? r->job->memory_bytes / 8 : (size_t)64 << 20;
     if (r->parent)

@@ -40,7 +40,7 @@ void walk_trouble_errno(struct walk *w, struct dir *d, const char *name, int sys
     if (sys == ENOENT)
         walk_trouble(w, d, name, TROUBLE_VANISHED, sys, "");
     else if (sys == ESTALE || sys == ENOTDIR)
-        walk_trouble(w, d, name, TROUBLE_VANISHED, sys, "something else is there now");
+        walk_trouble(w, d, name, TROUBLE_VANISHED, sys, N_("something else is there now"));
     else
         walk_trouble(w, d, name, TROUBLE_UNREADABLE, sys, "");
 }

@@ -107,7 +107,8 @@ static void finish(struct big *b, unsigned lane)
             if (changed || rd.sys)
                 it->e.flags |= TREE_CONTENT_PARTIAL;
             if (rd.sys)
-                walk_trouble(w, p->dir, name, TROUBLE_PARTIAL, rd.sys, "what could not be read is zeroes");
+                walk_trouble(w, p->dir, name, TROUBLE_PARTIAL, rd.sys,
+                             N_("what could not be read is zeroes"));
             else if (changed)
                 walk_trouble(w, p->dir, name, TROUBLE_CHANGED, 0, "");
             walk_file_describe(p, it, b->fd);

@@ -116,7 +116,7 @@ static int list(struct walk *w, struct dir *d, int fd, unsigned lane, struct bk_
     struct bk_error why = { 0 };
     int r = listing_read(fd, &d->list, &why);
     if (r < 0 && r != BK_E_NOMEM)
-        walk_trouble(w, d, NULL, TROUBLE_UNREADABLE, why.sys, "the directory could not be listed whole");
+        walk_trouble(w, d, NULL, TROUBLE_UNREADABLE, why.sys, N_("the directory could not be listed whole"));
     else if (r < 0) {
         *err = why;
         return r;
@@ -139,7 +139,7 @@ static void describe(struct walk *w, struct dir *d, int fd)
     int sys = meta_xattrs_fd(fd, &b);
     if (sys) {
         it->e.flags |= TREE_XATTRS_PARTIAL;
-        walk_trouble(w, d, NULL, TROUBLE_METADATA, sys, "extended attributes");
+        walk_trouble(w, d, NULL, TROUBLE_METADATA, sys, N_("extended attributes"));
     }
     walk_own_xattrs(it, &b);
 }

@@ -27,7 +27,8 @@ void walk_file_describe(struct page *p, struct item *it, int fd)
     int sys = meta_xattrs_fd(fd, &b);
     if (sys) {
         it->e.flags |= TREE_XATTRS_PARTIAL;
-        walk_trouble(p->w, p->dir, (const char *)it->e.name, TROUBLE_METADATA, sys, "extended attributes");
+        walk_trouble(p->w, p->dir, (const char *)it->e.name, TROUBLE_METADATA, sys,
+                     N_("extended attributes"));
     }
     walk_own_xattrs(it, &b);
 }
@@ -189,7 +190,7 @@ int walk_file_read(struct page *p, struct item *it, int dirfd, unsigned lane, st
     if (!r || rd.sys)
         it->e.flags |= TREE_CONTENT_PARTIAL;
     if (rd.sys)
-        walk_trouble(p->w, p->dir, name, TROUBLE_PARTIAL, rd.sys, "what could not be read is zeroes");
+        walk_trouble(p->w, p->dir, name, TROUBLE_PARTIAL, rd.sys, N_("what could not be read is zeroes"));
     else if (!r)
         walk_trouble(p->w, p->dir, name, TROUBLE_CHANGED, 0, "");
     walk_file_describe(p, it, fd);

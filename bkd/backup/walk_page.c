@@ -113,7 +113,7 @@ static void describe_closed(struct scan *s, struct item *it, const struct tree_e
     int sys = meta_xattrs_at(s->dirfd, name, &b);
     if (sys) {
         it->e.flags |= TREE_XATTRS_PARTIAL;
-        walk_trouble(p->w, p->dir, name, TROUBLE_METADATA, sys, "extended attributes");
+        walk_trouble(p->w, p->dir, name, TROUBLE_METADATA, sys, N_("extended attributes"));
     }
     walk_own_xattrs(it, &b);
 }
@@ -136,7 +136,7 @@ static void read_link(struct scan *s, struct item *it)
     sys = p->w->opts->no_xattrs ? 0 : meta_xattrs_at(s->dirfd, name, &x);
     if (sys || bk_buf_append(&b, x.data, x.len, NULL) < 0) {
         it->e.flags |= TREE_XATTRS_PARTIAL;
-        walk_trouble(p->w, p->dir, name, TROUBLE_METADATA, sys, "extended attributes");
+        walk_trouble(p->w, p->dir, name, TROUBLE_METADATA, sys, N_("extended attributes"));
     }
     bk_buf_clear(&x);
     it->own = b.data;
@@ -224,7 +224,7 @@ static int one(struct scan *s, size_t i, struct bk_error *err)
     }
     if (!meta_type(st.stx_mode)) {
         p->same = false;
-        walk_trouble(w, p->dir, name, TROUBLE_SKIPPED, 0, "an unknown type of file");
+        walk_trouble(w, p->dir, name, TROUBLE_SKIPPED, 0, N_("an unknown type of file"));
         return 0;
     }
     if (S_ISDIR(st.stx_mode))

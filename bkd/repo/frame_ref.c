@@ -67,7 +67,7 @@ static int refuse(const struct frame_ref *f, const chunk_id *id, struct bk_error
     char hex[2 * CHUNK_ID + 1], path[REPO_PATH];
     object_hex(id->b, CHUNK_ID, hex);
     repo_pack_path(f->kind, &f->pack, path);
-    bk_fail(err, BK_E_CORRUPT, "%s", why);
+    bk_fail(err, BK_E_CORRUPT, "%s", bk_text(why));
     return bk_context(err, "chunk %s in the frame at %u of %s", hex, f->offset, path);
 }
 
@@ -98,12 +98,12 @@ int frame_ref_chunk(struct frame_ref *f, uint16_t slot, const chunk_id *id, cons
 {
     chunk_id name;
     if (slot >= f->n_chunks)
-        return refuse(f, id, err, "the frame has fewer chunks");
+        return refuse(f, id, err, N_("the frame has fewer chunks"));
     int r = name_of(f, slot, &name, err);
     if (r < 0)
         return r;
     if (chunk_id_cmp(&name, id) != 0)
-        return refuse(f, id, err, "its bytes do not have that name");
+        return refuse(f, id, err, N_("its bytes do not have that name"));
     *ret = f->plain.data + f->starts[slot];
     *ret_len = f->starts[slot + 1] - f->starts[slot];
     return 0;

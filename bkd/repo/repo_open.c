@@ -185,13 +185,18 @@ static int explain(const struct opening *o, struct bk_error *err)
     }
     if (!o->n_fitting) {
         bk_fail(err, BK_E_AUTH, "%s has no key slot for a secret of kind %s", url,
-                slot_kind_name(o->secret->kind));
+                bk_text(slot_kind_name(o->secret->kind)));
         return bk_hint(err, "bkctl key list shows what opens this repository");
     }
-    bk_fail(err, BK_E_AUTH, "the %s opens none of the key slots of %s", slot_kind_name(o->secret->kind), url);
+    bk_fail(err, BK_E_AUTH, "the %s opens none of the key slots of %s",
+            bk_text(slot_kind_name(o->secret->kind)), url);
     if (o->n_damaged)
-        return bk_hint(err, "%u key slots are damaged and were not tried; another secret may still open it",
-                       o->n_damaged);
+        return bk_hint(
+            err,
+            BK_COUNTED("%u key slot is damaged and was not tried; another secret may still open it",
+                       "%u key slots are damaged and were not tried; another secret may still open it",
+                       o->n_damaged),
+            o->n_damaged);
     return bk_hint(err,
                    "check where the secret comes from: --password-file, --password-command, BKCTL_PASSWORD");
 }

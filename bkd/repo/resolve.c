@@ -77,7 +77,10 @@ static int resolve_latest(const struct catalog *c, const char *name, size_t len,
     if (name && c->n)
         return none_named(c, name, len, err);
     bk_fail(err, BK_E_ABSENT, "the repository has no snapshots");
-    return c->n_damaged ? bk_hint(err, "%zu snapshots are damaged: run bkctl check", c->n_damaged)
+    return c->n_damaged ? bk_hint(err,
+                                  BK_COUNTED("%zu snapshot is damaged: run bkctl check",
+                                             "%zu snapshots are damaged: run bkctl check", c->n_damaged),
+                                  c->n_damaged)
                         : bk_hint(err, "make one with: bkctl backup");
 }
 

@@ -22,8 +22,8 @@ static int fail_archive(struct bk_error *err, struct archive *a, const char *wha
     int sys = archive_errno(a);
     const char *text = archive_error_string(a);
     if (sys > 0)
-        return bk_fail_errno(err, sys, "%s", what);
-    return bk_fail(err, BK_E_IO, "%s: %s", what, text ? text : "unknown error");
+        return bk_fail_errno(err, sys, "%s", bk_text(what));
+    return bk_fail(err, BK_E_IO, "%s: %s", bk_text(what), text ? text : bk_text(N_("unknown error")));
 }
 
 static int set_tar(struct archive_out *o)
@@ -58,7 +58,7 @@ static int set_format(struct archive_out *o, const char *format, struct bk_error
         bk_fail(err, BK_E_USAGE, "'%s' is no archive format", format);
         return bk_hint(err, "the formats are tar, tar.zst, tar.gz, zip and cpio");
     }
-    return r >= ARCHIVE_WARN ? 0 : fail_archive(err, o->a, "set up the archive");
+    return r >= ARCHIVE_WARN ? 0 : fail_archive(err, o->a, N_("set up the archive"));
 }
 
 static la_ssize_t write_fd(struct archive *a, void *ctx, const void *p, size_t len)
@@ -89,7 +89,7 @@ int archive_out_open(const char *format, int fd, const struct snapshot *s, struc
         return r;
     archive_write_set_bytes_in_last_block(o->a, 1);
     if (archive_write_open(o->a, o, NULL, write_fd, NULL) != ARCHIVE_OK)
-        return fail_archive(err, o->a, "start the archive");
+        return fail_archive(err, o->a, N_("start the archive"));
     *ret = bk_steal(o);
     return 0;
 }
@@ -211,7 +211,7 @@ int archive_out_entry(struct archive_out *o, const struct archive_item *it, stru
         return r;
     r = archive_write_header(o->a, o->entry);
     if (r == ARCHIVE_FATAL)
-        return fail_archive(err, o->a, "write an entry");
+        return fail_archive(err, o->a, N_("write an entry"));
     if (r < ARCHIVE_WARN)
         return bk_fail(err, BK_E_UNSUPPORTED, "the archive cannot hold it: %s", archive_error_string(o->a));
     return 0;
@@ -223,7 +223,7 @@ int archive_out_data(struct archive_out *o, const void *p, size_t len, struct bk
     while (len) {
         la_ssize_t n = archive_write_data(o->a, at, len);
         if (n <= 0)
-            return fail_archive(err, o->a, "write the archive");
+            return fail_archive(err, o->a, N_("write the archive"));
         at += n;
         len -= (size_t)n;
     }
@@ -244,7 +244,7 @@ int archive_out_zero(struct archive_out *o, uint64_t len, struct bk_error *err)
 
 int archive_out_close(struct archive_out *o, struct bk_error *err)
 {
-    return archive_write_close(o->a) == ARCHIVE_OK ? 0 : fail_archive(err, o->a, "finish the archive");
+    return archive_write_close(o->a) == ARCHIVE_OK ? 0 : fail_archive(err, o->a, N_("finish the archive"));
 }
 
 void archive_out_free(struct archive_out *o)

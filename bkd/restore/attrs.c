@@ -43,7 +43,7 @@ static void trouble(const struct attrs_ctx *c, const void *where, enum attrs_kin
                     const char *what)
 {
     struct bk_error err = { 0 };
-    bk_fail_errno(&err, sys, "%s", what);
+    bk_fail_errno(&err, sys, "%s", bk_text(what));
     c->trouble(c->ctx, where, kind, &err);
 }
 
@@ -92,7 +92,7 @@ static bool set_owner(const struct attrs_ctx *c, const void *where, const struct
     if (thing_chown(t, uid, gid) == 0)
         return true;
     int e = errno;
-    trouble(c, where, ATTRS_OWNER, e, "set the owner");
+    trouble(c, where, ATTRS_OWNER, e, N_("set the owner"));
     /* One's own files can at least be given to one's groups. */
     if (gid != now->gid && thing_chown(t, (uid_t)-1, gid) == 0)
         return uid == now->uid;
@@ -124,7 +124,7 @@ static void drop_xattrs(const struct attrs_ctx *c, const void *where, const stru
         if (strncmp(p, "security.", 9) == 0 && strcmp(p, "security.capability") != 0)
             continue;
         if (!wanted_xattr(m, p) && thing_removexattr(t, p) < 0 && errno != ENODATA && errno != EOPNOTSUPP)
-            trouble(c, where, ATTRS_XATTR, errno, "remove an extended attribute");
+            trouble(c, where, ATTRS_XATTR, errno, N_("remove an extended attribute"));
     }
 }
 
@@ -188,7 +188,7 @@ static void set_common(const struct attrs_ctx *c, const void *where, const struc
         mode &= ~(mode_t)(S_ISUID | S_ISGID);
     bool known = now->mode == mode && !now->acl && !(chowned && (mode & (S_ISUID | S_ISGID)));
     if (!known && thing_chmod(t, mode) < 0)
-        trouble(c, where, ATTRS_MODE, errno, "set the mode");
+        trouble(c, where, ATTRS_MODE, errno, N_("set the mode"));
 }
 
 bool attrs_freezes(const struct attrs *m)
@@ -204,12 +204,12 @@ void attrs_flags(const struct attrs_ctx *c, const void *where, int fd, const str
     int have = 0;
     if (ioctl(fd, FS_IOC_GETFLAGS, &have) < 0) {
         if (want)
-            trouble(c, where, ATTRS_FLAGS, errno, "set the file system flags");
+            trouble(c, where, ATTRS_FLAGS, errno, N_("set the file system flags"));
         return;
     }
     int set = (int)(((uint32_t)have & ~ATTRS_FSFLAGS) | want);
     if (set != have && ioctl(fd, FS_IOC_SETFLAGS, &set) < 0)
-        trouble(c, where, ATTRS_FLAGS, errno, "set the file system flags");
+        trouble(c, where, ATTRS_FLAGS, errno, N_("set the file system flags"));
 }
 
 /* What was there before may be immutable or append-only, which forbids any change of metadata too. The wanted
@@ -232,7 +232,7 @@ void attrs_apply_fd(const struct attrs_ctx *c, const void *where, int fd, const 
     set_common(c, where, &t, m, now);
     struct timespec ts[2];
     if (!now->no_time && times_of(m, ts) && futimens(fd, ts) < 0)
-        trouble(c, where, ATTRS_TIME, errno, "set the time");
+        trouble(c, where, ATTRS_TIME, errno, N_("set the time"));
     if (!now->no_flags)
         attrs_flags(c, where, fd, m, now->existing);
 }
@@ -242,7 +242,7 @@ void attrs_apply_at(const struct attrs_ctx *c, const void *where, int dirfd, con
 {
     bk_auto(close) int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
-        trouble(c, where, ATTRS_OWNER, errno, "open it to set its metadata");
+        trouble(c, where, ATTRS_OWNER, errno, N_("open it to set its metadata"));
         return;
     }
     char path[64];
@@ -252,5 +252,5 @@ void attrs_apply_at(const struct attrs_ctx *c, const void *where, int dirfd, con
     struct timespec ts[2];
     if (!now->no_time && times_of(m, ts) && utimensat(fd, "", ts, AT_EMPTY_PATH) < 0 &&
         utimensat(dirfd, name, ts, AT_SYMLINK_NOFOLLOW) < 0)
-        trouble(c, where, ATTRS_TIME, errno, "set the time");
+        trouble(c, where, ATTRS_TIME, errno, N_("set the time"));
 }

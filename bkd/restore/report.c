@@ -53,10 +53,14 @@ void run_log_refused(struct run *r)
 {
     uint64_t owners = atomic_load(&r->refused[ATTRS_OWNER]), xattrs = atomic_load(&r->refused[ATTRS_XATTR]);
     if (owners)
-        job_log(r->job, JOB_WARN, "the owner of %llu entries could not be set: not permitted",
+        job_log(r->job, JOB_WARN,
+                BK_COUNTED("the owner of %llu entry could not be set: not permitted",
+                           "the owner of %llu entries could not be set: not permitted", owners),
                 (unsigned long long)owners);
     if (xattrs)
-        job_log(r->job, JOB_WARN, "%llu extended attributes could not be set: not permitted",
+        job_log(r->job, JOB_WARN,
+                BK_COUNTED("%llu extended attribute could not be set: not permitted",
+                           "%llu extended attributes could not be set: not permitted", xattrs),
                 (unsigned long long)xattrs);
 }
 

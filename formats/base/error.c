@@ -11,10 +11,9 @@ static const struct {
     int code;
     const char *name;
     const char *text;
-} table[] = {
-    { 0, "OK", N_("success") },
+} table[] = { { 0, "OK", N_("success") },
 #define X(name, status, text) { BK_E_##name, #name, N_(text) },
-    BK_CODES(X)
+              BK_CODES(X)
 #undef X
 };
 
@@ -75,8 +74,8 @@ int bk_fail_errno(struct bk_error *err, int sys, const char *fmt, ...)
     va_end(ap);
     size_t n = strlen(err->text);
     char reason[128];
-    snprintf(err->text + n, sizeof err->text - n, ": %s",
-             strerror_r(sys, reason, sizeof reason));
+    snprintf(err->text + n, sizeof err->text - n, bk_text(N_(": %s")),
+             bk_errno_text(sys, reason, sizeof reason));
     return code;
 }
 
@@ -91,7 +90,7 @@ int bk_context(struct bk_error *err, const char *fmt, ...)
     vsnprintf(err->text, sizeof err->text, dgettext(DOMAIN, fmt), ap);
     va_end(ap);
     size_t n = strlen(err->text);
-    snprintf(err->text + n, sizeof err->text - n, ": %s", inner);
+    snprintf(err->text + n, sizeof err->text - n, bk_text(N_(": %s")), inner);
     return err->code ? err->code : BK_E_FAILED;
 }
 

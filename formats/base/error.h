@@ -11,6 +11,7 @@
 #define FORMATS_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <libintl.h>
 #include <stddef.h>
 
 /* The one table behind the enum, the names, the exit status and docs/errors.md.
@@ -46,10 +47,10 @@ enum bk_code {
 enum { BK_ERROR_TEXT = 768, BK_ERROR_HINT = 256 };
 
 struct bk_error {
-    int code;                  /* 0 or an enum bk_code */
-    int sys;                   /* errno behind it, or 0 */
-    char text[BK_ERROR_TEXT];  /* "outer: inner: cause", translated */
-    char hint[BK_ERROR_HINT];  /* a remedy if one is known, translated, else "" */
+    int code;                 /* 0 or an enum bk_code */
+    int sys;                  /* errno behind it, or 0 */
+    char text[BK_ERROR_TEXT]; /* "outer: inner: cause", translated */
+    char hint[BK_ERROR_HINT]; /* a remedy if one is known, translated, else "" */
 };
 
 #define BK_MUST_CHECK __attribute__((warn_unused_result))
@@ -80,5 +81,14 @@ int bk_code_exit(int code);
 
 /* Mark a message id that is translated elsewhere. */
 #define N_(s) s
+
+/* The format for n things, already translated: bk_hint(err, BK_COUNTED("%u slot is ...", "%u slots are ...",
+ * n), n). */
+#define BK_COUNTED(one, many, n) dngettext("bkctl", one, many, (unsigned long)(n))
+
+/* A message id translated: a noun that goes into another message. "" stays "". */
+const char *bk_text(const char *msgid);
+/* What errno value sys means, translated; buf is used where the value is an unusual one. Never NULL. */
+const char *bk_errno_text(int sys, char *buf, size_t len);
 
 #endif

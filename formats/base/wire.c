@@ -88,9 +88,9 @@ size_t bk_read_count(struct bk_reader *r, size_t ceiling, size_t each)
 int bk_reader_end(const struct bk_reader *r, const char *what, struct bk_error *err)
 {
     if (r->bad)
-        return bk_fail(err, BK_E_CORRUPT, "%s is cut short or malformed", what);
+        return bk_fail(err, BK_E_CORRUPT, "%s is cut short or malformed", bk_text(what));
     if (r->p != r->end)
-        return bk_fail(err, BK_E_CORRUPT, "%s has %zu bytes too many", what,
+        return bk_fail(err, BK_E_CORRUPT, "%s has %zu bytes too many", bk_text(what),
                        (size_t)(r->end - r->p));
     return 0;
 }

@@ -41,7 +41,7 @@ int content_encode(const struct content *c, struct bk_buf *out, struct bk_error 
     const char *wrong = check(c);
     if (wrong)
         return bk_fail(err, BK_E_USAGE, "encode content of %llu bytes: %s", (unsigned long long)c->size,
-                       wrong);
+                       bk_text(wrong));
     size_t before = out->len;
     int r = put(c, out, err);
     if (r < 0)

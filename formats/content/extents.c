@@ -35,7 +35,8 @@ int extents_add(struct extents *e, const struct extent *x, struct bk_error *err)
 {
     const char *wrong = extent_check(x);
     if (wrong)
-        return bk_fail(err, BK_E_USAGE, "add an extent of %llu bytes: %s", (unsigned long long)x->len, wrong);
+        return bk_fail(err, BK_E_USAGE, "add an extent of %llu bytes: %s", (unsigned long long)x->len,
+                       bk_text(wrong));
     uint64_t len;
     if (__builtin_add_overflow(e->len, x->len, &len) || len > CONTENT_SIZE_MAX)
         return bk_fail(err, BK_E_LIMIT, "content passes 2^63-1 bytes");

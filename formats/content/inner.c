@@ -61,7 +61,7 @@ int content_inner_decode(const void *data, size_t len, unsigned depth, struct co
         if (id)
             memcpy(v[i].id.b, id, CHUNK_ID);
     }
-    rc = bk_reader_end(&r, "an inner page", err);
+    rc = bk_reader_end(&r, N_("an inner page"), err);
     if (rc < 0)
         return rc;
     if (!adds_up(v, n))

@@ -36,7 +36,7 @@ static int get(struct bk_reader *r, struct extents *ret, struct bk_error *err)
             return rc == BK_E_LIMIT ? bk_fail(err, BK_E_CORRUPT, "a leaf page passes 2^63-1 bytes of content")
                                     : rc;
     }
-    return bk_reader_end(r, "a leaf page", err);
+    return bk_reader_end(r, N_("a leaf page"), err);
 }
 
 int content_leaf_decode(const void *data, size_t len, struct extents *ret, struct bk_error *err)

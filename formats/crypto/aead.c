@@ -22,7 +22,7 @@ static int set_key(EVP_CIPHER_CTX **ret, const EVP_CIPHER *cipher, const uint8_t
     if (!*ret)
         return bk_fail(err, BK_E_NOMEM, "no memory for a cipher");
     if (!EVP_CipherInit_ex2(*ret, cipher, key, NULL, encrypt, NULL))
-        return primitive_fail(err, "cipher");
+        return primitive_fail(err, N_("cipher"));
     return 0;
 }
 

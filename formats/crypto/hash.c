@@ -32,14 +32,14 @@ int suite_digest_new(enum suite_id id, struct suite_digest **ret, struct bk_erro
 int suite_digest_update(struct suite_digest *d, const void *data, size_t len, struct bk_error *err)
 {
     if (!EVP_DigestUpdate(d->ctx, data, len))
-        return primitive_fail(err, "digest");
+        return primitive_fail(err, N_("digest"));
     return 0;
 }
 
 int suite_digest_finish(struct suite_digest *d, uint8_t out[static SUITE_HASH], struct bk_error *err)
 {
     if (!EVP_DigestFinal_ex(d->ctx, out, NULL))
-        return primitive_fail(err, "digest");
+        return primitive_fail(err, N_("digest"));
     return 0;
 }
 

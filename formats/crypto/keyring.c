@@ -66,7 +66,7 @@ int keyring_decode(enum suite_id suite, const void *data, size_t len, struct key
     if (!in.bad && (n == 0 || n > KEYRING_MAX_EPOCHS))
         return bk_fail(err, BK_E_CORRUPT, "the keyring claims %u epochs", n);
     const uint8_t *keys = bk_read_raw(&in, (size_t)n * SUITE_KEY);
-    int r = bk_reader_end(&in, "keyring", err);
+    int r = bk_reader_end(&in, N_("keyring"), err);
     if (r < 0)
         return r;
 

@@ -66,6 +66,6 @@ int primitive_fail(struct bk_error *err, const char *what)
     const char *reason = e ? ERR_reason_error_string(e) : NULL;
     int code = e && ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE ? BK_E_NOMEM : BK_E_FAILED;
     ERR_clear_error();
-    return bk_fail(err, code, "the cryptographic library failed at %s: %s", what,
-                   reason ? reason : "no reason given");
+    return bk_fail(err, code, "the cryptographic library failed at %s: %s", bk_text(what),
+                   reason ? reason : bk_text(N_("no reason given")));
 }

@@ -10,15 +10,15 @@ const char *slot_kind_name(enum slot_kind kind)
 {
     switch (kind) {
     case SLOT_PASSPHRASE:
-        return "passphrase";
+        return N_("passphrase");
     case SLOT_KEYFILE:
-        return "key-file";
+        return N_("key-file");
     case SLOT_X25519:
-        return "x25519";
+        return N_("x25519");
     case SLOT_SM2:
-        return "sm2";
+        return N_("sm2");
     }
-    return "unknown";
+    return N_("unknown");
 }
 
 static int check_secret(const struct slot_secret *secret, enum suite_id suite, struct bk_error *err)
@@ -137,7 +137,7 @@ int slot_seal(const struct slot_secret *secret, enum suite_id suite, const struc
         suite_wipe(key, sizeof key);
     }
     if (r < 0) {
-        bk_context(err, "make a %s slot", slot_kind_name(s.kind));
+        bk_context(err, "make a %s slot", bk_text(slot_kind_name(s.kind)));
         return r;
     }
     *ret = s;
@@ -156,7 +156,8 @@ int slot_open(const struct slot *s, const struct slot_secret *secret, uint8_t re
               struct bk_error *err)
 {
     if (s->kind != secret->kind)
-        return bk_fail(err, BK_E_AUTH, "the slot takes a secret of kind %s", slot_kind_name(s->kind));
+        return bk_fail(err, BK_E_AUTH, "the slot takes a secret of kind %s",
+                       bk_text(slot_kind_name(s->kind)));
     /* a secret that no slot of this suite could have been made for opens none */
     if (check_secret(secret, s->suite, err) < 0)
         return bk_fail(err, BK_E_AUTH, "the secret does not open this slot");

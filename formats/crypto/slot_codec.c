@@ -135,7 +135,7 @@ int slot_decode(const void *data, size_t len, struct slot *ret, struct bk_error 
     struct slot s = { .suite = h.suite, .optional = h.optional };
     struct bk_reader in = bk_reader_of((const uint8_t *)data + OBJECT_HEADER, body - OBJECT_HEADER);
     read_fields(&in, &s);
-    r = bk_reader_end(&in, "key slot", err);
+    r = bk_reader_end(&in, N_("key slot"), err);
     if (r == 0)
         r = check_kind(&s, err);
     if (r == 0)

@@ -65,7 +65,7 @@ int slot_generate_pair(enum slot_kind kind, struct bk_buf *ret_private, struct b
                        struct bk_error *err)
 {
     if (kind != SLOT_X25519 && kind != SLOT_SM2)
-        return bk_fail(err, BK_E_USAGE, "a %s slot has no key pair", slot_kind_name(kind));
+        return bk_fail(err, BK_E_USAGE, "a %s slot has no key pair", bk_text(slot_kind_name(kind)));
     const char *type = kind == SLOT_X25519 ? "X25519" : "SM2";
     bk_auto(EVP_PKEY_free) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, type);
     if (!key)

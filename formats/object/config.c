@@ -92,7 +92,7 @@ int config_decode(const void *data, size_t len, struct config *ret, uint8_t ret_
     c.segment_bytes = bk_read_u64(&in);
     c.frame_bytes = bk_read_u32(&in);
     c.pack_bytes = bk_read_u32(&in);
-    r = bk_reader_end(&in, "config", err);
+    r = bk_reader_end(&in, N_("config"), err);
     if (r < 0)
         return r;
     if (chunker != CHUNKER_FASTCDC)

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "formats/base/error.h"
 #include "formats/base/wire.h"
 
 static const uint8_t magic[4] = { 'B', 'K', 'O', '1' };
@@ -10,22 +11,22 @@ static const uint8_t magic[4] = { 'B', 'K', 'O', '1' };
 enum { MANDATORY_KNOWN = 0 }; /* features this program understands */
 
 static const char *const kind_names[] = {
-    [OBJECT_CONFIG] = "config",
-    [OBJECT_SLOT] = "key slot",
-    [OBJECT_KEYRING] = "keyring",
-    [OBJECT_SESSION] = "session",
-    [OBJECT_SNAPSHOT] = "snapshot",
-    [OBJECT_VOID] = "void",
-    [OBJECT_NOTE] = "note",
-    [OBJECT_PACK] = "pack",
-    [OBJECT_INDEX] = "index",
-    [OBJECT_GENERATION] = "generation",
-    [OBJECT_TOMBSTONES] = "tombstones",
+    [OBJECT_CONFIG] = N_("config"),
+    [OBJECT_SLOT] = N_("key slot"),
+    [OBJECT_KEYRING] = N_("keyring"),
+    [OBJECT_SESSION] = N_("session"),
+    [OBJECT_SNAPSHOT] = N_("snapshot"),
+    [OBJECT_VOID] = N_("void"),
+    [OBJECT_NOTE] = N_("note"),
+    [OBJECT_PACK] = N_("pack"),
+    [OBJECT_INDEX] = N_("index"),
+    [OBJECT_GENERATION] = N_("generation"),
+    [OBJECT_TOMBSTONES] = N_("tombstones"),
 };
 
 const char *object_kind_name(unsigned kind)
 {
-    return kind < BK_COUNT(kind_names) && kind_names[kind] ? kind_names[kind] : "unknown";
+    return kind < BK_COUNT(kind_names) && kind_names[kind] ? kind_names[kind] : N_("unknown");
 }
 
 static bool kind_known(unsigned kind)
@@ -63,7 +64,7 @@ int object_header_decode(const void *data, size_t len, enum object_kind kind, ui
                          struct object_header *ret, struct bk_error *err)
 {
     const uint8_t *p = data;
-    const char *name = object_kind_name(kind);
+    const char *name = bk_text(object_kind_name(kind));
     if (len < OBJECT_HEADER || memcmp(p, magic, sizeof magic) != 0 || bk_get_u16(p + 4) != kind)
         return bk_fail(err, BK_E_CORRUPT, "this is no %s object", name);
 

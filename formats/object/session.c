@@ -66,7 +66,7 @@ int session_record_decode(const void *data, size_t len, struct session_record *r
     s.pid = bk_read_u64(&in);
     read_text(&in, s.host);
     read_text(&in, s.purpose);
-    int r = bk_reader_end(&in, "session record", err);
+    int r = bk_reader_end(&in, N_("session record"), err);
     if (r < 0)
         return r;
     if (!role_known(role))

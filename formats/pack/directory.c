@@ -122,7 +122,7 @@ int pack_directory_decode(const void *data, size_t len, const struct pack_traile
     }
     if (end != t->dir_offset || d.n_chunks != t->n_chunks)
         return bk_fail(err, BK_E_CORRUPT, "the frames of a pack directory do not fill the pack");
-    int r = bk_reader_end(&in, "a pack directory", err);
+    int r = bk_reader_end(&in, N_("a pack directory"), err);
     if (r < 0)
         return r;
     *ret = d;

@@ -25,13 +25,13 @@ int note_encode(const struct note *n, struct bk_buf *out, struct bk_error *err)
 {
     if (n->number == 0)
         return bk_fail(err, BK_E_USAGE, "a note has the number 0");
-    return tlv_encode(fields, BK_COUNT(fields), "a note", n, out, err);
+    return tlv_encode(fields, BK_COUNT(fields), N_("a note"), n, out, err);
 }
 
 int note_decode(const void *data, size_t len, struct note *ret, struct bk_error *err)
 {
     bk_auto(note_clear) struct note n = { 0 };
-    int r = tlv_decode(fields, BK_COUNT(fields), "a note", data, len, &n, err);
+    int r = tlv_decode(fields, BK_COUNT(fields), N_("a note"), data, len, &n, err);
     if (r < 0)
         return r;
     if (n.number == 0)

@@ -163,13 +163,13 @@ void snapshot_clear(struct snapshot *s)
 
 int snapshot_encode(const struct snapshot *s, struct bk_buf *out, struct bk_error *err)
 {
-    return tlv_encode(fields, BK_COUNT(fields), "a snapshot", s, out, err);
+    return tlv_encode(fields, BK_COUNT(fields), N_("a snapshot"), s, out, err);
 }
 
 int snapshot_decode(const void *data, size_t len, struct snapshot *ret, struct bk_error *err)
 {
     bk_auto(snapshot_clear) struct snapshot s = { 0 };
-    int r = tlv_decode(fields, BK_COUNT(fields), "a snapshot", data, len, &s, err);
+    int r = tlv_decode(fields, BK_COUNT(fields), N_("a snapshot"), data, len, &s, err);
     if (r < 0)
         return r;
     *ret = s;

@@ -140,7 +140,7 @@ static int get_field(const struct tlv_field *fields, size_t n, struct bk_reader 
     struct bk_reader r = bk_reader_of(value, len);
     int rc = get_value(f, &r, of, err);
     if (rc == 0)
-        rc = bk_reader_end(&r, "its value", err);
+        rc = bk_reader_end(&r, N_("its value"), err);
     if (rc == BK_E_LIMIT)
         rc = bk_fail(err, BK_E_CORRUPT, "it has too many elements");
     if (rc < 0)
@@ -176,6 +176,6 @@ int tlv_decode(const struct tlv_field *fields, size_t n, const char *what, const
     if (r == 0)
         r = complete(fields, n, seen, of, err);
     if (r < 0)
-        bk_context(err, "read %s", what);
+        bk_context(err, "read %s", bk_text(what));
     return r;
 }

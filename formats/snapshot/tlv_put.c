@@ -108,7 +108,7 @@ int tlv_encode(const struct tlv_field *fields, size_t n, const char *what, const
         int r = put_field(&fields[i], of, &value, out, err);
         if (r < 0) {
             out->len = before;
-            bk_context(err, "write %s, field %u", what, fields[i].number);
+            bk_context(err, "write %s, field %u", bk_text(what), fields[i].number);
             return r;
         }
     }

@@ -64,7 +64,7 @@ int tree_index_decode(const void *data, size_t len, unsigned depth, struct tree_
         if (id)
             memcpy(v[i].id.b, id, CHUNK_ID);
     }
-    rc = bk_reader_end(&r, "a tree index", err);
+    rc = bk_reader_end(&r, N_("a tree index"), err);
     if (rc < 0)
         return rc;
     if (!in_order(v, n))
