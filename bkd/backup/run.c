@@ -88,33 +88,61 @@ static void report_damage(void *ctx, const char *object, const struct bk_error *
     job_log(r->job, JOB_WARN, "left out '%s': %s", object, why->text);
 }
 
+static void report_segment(void *ctx, const char *object, const struct bk_error *why)
+{
+    struct run *r = ctx;
+    r->index_lacks = true;
+    report_damage(r, object, why);
+}
+
+/* Packs that no segment names hold what need not be stored again: other sessions may have left some, and a
+ * segment that is damaged or gone leaves all of its own. */
+static int adopt(struct run *r, struct bk_error *err)
+{
+    uint64_t adopted = 0;
+    const struct tree_dir *top = r->parent ? &snapshot_stream_of(&r->parent->snap, STREAM_TREE)->tree : NULL;
+    if (top && top->depth && !r->index_lacks) {
+        int e = index_has(r->index, &top->id, err);
+        r->index_lacks = e == 0 || e == BK_E_CORRUPT;
+        if (e < 0 && e != BK_E_CORRUPT)
+            return e;
+    }
+    if (!r->session || (!session_others(r->session) && !r->index_lacks))
+        return 0;
+    int e = index_adopt_packs(r->index, r->job, &adopted, err);
+    if (e == 0 && adopted)
+        job_log(r->job, JOB_INFO,
+                BK_COUNTED("%llu pack of earlier runs found again", "%llu packs of earlier runs found again",
+                           adopted),
+                (unsigned long long)adopted);
+    return e;
+}
+
 static int open_repo(struct run *r, bool compares, struct bk_error *err)
 {
     int e = catalog_load(r->repo, report_damage, r, &r->catalog, err);
     if (e < 0)
         return e;
     choose_parent(r, compares);
-    e = index_open(r->repo, report_damage, r, &r->index, err);
+    e = index_open(r->repo, report_segment, r, &r->index, err);
+    if (e == 0)
+        e = adopt(r, err);
     if (e < 0)
         return e;
-    /* Sessions of others may have left packs that no index names yet: what they stored need not be stored
-     * again. */
-    uint64_t adopted = 0;
-    if (r->session && session_others(r->session) > 0) {
-        e = index_adopt_packs(r->index, r->job, &adopted, err);
-        if (e < 0)
-            return e;
-    }
-    if (adopted)
-        job_log(r->job, JOB_INFO,
-                BK_COUNTED("%llu pack of earlier runs found again", "%llu packs of earlier runs found again",
-                           adopted),
-                (unsigned long long)adopted);
     size_t cache =
         r->job->memory_bytes / 8 < ((size_t)64 << 20) ? r->job->memory_bytes / 8 : (size_t)64 << 20;
     if (r->parent)
         e = reader_new(r->repo, r->index, r->job->n_threads, cache, &r->reader, err);
     return e;
+}
+
+/* What the parent has and nobody can read must not be taken for stored. */
+static void distrust(void *ctx, const pack_name *pack)
+{
+    struct run *r = ctx;
+    struct bk_error err = { 0 };
+    if (writer_distrust(r->writer, pack, &err) < 0)
+        job_log(r->job, JOB_WARN, "what a damaged pack held is not stored again: %s", err.text);
 }
 
 int run_open(struct run *r, struct repo *repo, struct job *j, const struct backup_common *c, const char *what,
@@ -133,6 +161,8 @@ int run_open(struct run *r, struct repo *repo, struct job *j, const struct backu
                                               .level = c->zstd_level,
                                               .memory_bytes = j->memory_bytes / 2 },
                        &r->writer, err);
+    if (e == 0 && r->reader && r->writer)
+        reader_on_damage(r->reader, distrust, r);
     r->sink = (struct sink){ .w = r->writer, .repo = repo, .index = r->index };
     return e;
 }

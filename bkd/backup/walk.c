@@ -8,6 +8,11 @@ void walk_fail(struct walk *w, const struct bk_error *err)
     pool_fail(w->pool, err);
 }
 
+void walk_parent_damaged(struct walk *w, const struct bk_error *why)
+{
+    job_log(w->job, JOB_WARN, "the parent snapshot is damaged, reading anew: %s", why->text);
+}
+
 void walk_own_xattrs(struct item *it, struct bk_buf *b)
 {
     if (!b->len) {

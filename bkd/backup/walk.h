@@ -113,6 +113,8 @@ void walk_trouble(struct walk *w, struct dir *d, const char *name, enum tree_tro
                   const char *detail);
 /* The trouble that fits an errno of opening or asking: gone or unreadable. */
 void walk_trouble_errno(struct walk *w, struct dir *d, const char *name, int sys);
+/* Say that a part of the parent cannot be compared with. */
+void walk_parent_damaged(struct walk *w, const struct bk_error *why);
 /* Fail the run. */
 void walk_fail(struct walk *w, const struct bk_error *err);
 /* Put xattrs read into b where the item owns them; b is cleared. */

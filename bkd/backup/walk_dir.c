@@ -133,8 +133,10 @@ static void describe(struct walk *w, struct dir *d, int fd)
         return;
     if (meta_fsflags(fd, &it->e.fsflags))
         it->e.flags |= TREE_HAS_FSFLAGS;
-    if (w->opts->no_xattrs)
+    if (w->opts->no_xattrs) {
+        it->e.flags |= TREE_XATTRS_PARTIAL;
         return;
+    }
     struct bk_buf b = BK_BUF(TREE_XATTRS_MAX);
     int sys = meta_xattrs_fd(fd, &b);
     if (sys) {
@@ -188,7 +190,7 @@ static int prepare(struct walk *w, struct dir *d, int fd, unsigned lane, struct 
         struct bk_error why = { 0 };
         r = old_open(w->reader, lane, &td, &d->old, &why);
         if (r < 0) { /* a damaged parent costs a comparison, not the backup */
-            job_log(w->job, JOB_WARN, "the parent snapshot is damaged, reading anew: %s", why.text);
+            walk_parent_damaged(w, &why);
             d->old = (struct old_dir){ 0 };
         }
     }

@@ -21,8 +21,10 @@ void walk_file_describe(struct page *p, struct item *it, int fd)
 {
     if (meta_fsflags(fd, &it->e.fsflags))
         it->e.flags |= TREE_HAS_FSFLAGS;
-    if (p->w->opts->no_xattrs)
+    if (p->w->opts->no_xattrs) {
+        it->e.flags |= TREE_XATTRS_PARTIAL;
         return;
+    }
     struct bk_buf b = BK_BUF(TREE_XATTRS_MAX);
     int sys = meta_xattrs_fd(fd, &b);
     if (sys) {
@@ -37,10 +39,10 @@ void walk_file_outwait(const struct tree_entry *e)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    /* whole seconds hint at a file system that knows no finer ones */
-    int64_t window = e->ctime.ns ? 20000000 : 1010000000;
+    /* whole seconds hint at a file system that knows no finer ones; FAT counts in twos */
+    int64_t window = e->ctime.ns ? 20000000 : 2010000000;
     int64_t s = now.tv_sec - e->ctime.s;
-    if (s < 0 || s > 2)
+    if (s < 0 || s > 3)
         return;
     int64_t age = s * 1000000000 + now.tv_nsec - e->ctime.ns;
     if (age >= 0 && age < window)

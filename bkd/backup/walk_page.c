@@ -12,6 +12,7 @@ struct scan { /* of one page, while it runs */
     int dirfd;
     struct task *first, **last; /* tasks to push when all names were seen */
     uint64_t same_bytes;        /* of files taken over */
+    bool old_lost;              /* the parent is damaged from here on */
 };
 
 static int add_item(struct scan *s, size_t i, struct item **ret, struct bk_error *err)
@@ -49,6 +50,12 @@ static void later(struct scan *s, struct task *t)
     atomic_fetch_add(&s->p->pending, 1);
 }
 
+/* Were attributes left out of the parent's entry that this run wants? */
+static bool lacks_xattrs(const struct page *p, const struct tree_entry *old)
+{
+    return (old->flags & TREE_XATTRS_PARTIAL) && !p->w->opts->no_xattrs;
+}
+
 static int new_dir(struct scan *s, size_t i, const struct statx *st, const struct tree_entry *old,
                    struct bk_error *err)
 {
@@ -60,7 +67,7 @@ static int new_dir(struct scan *s, size_t i, const struct statx *st, const struc
         return r;
     fill(s, it, st);
     if (old && old->type == TREE_DIR) {
-        it->meta_same = meta_same(old, st);
+        it->meta_same = meta_same(old, st) && !lacks_xattrs(p, old);
         it->before = old->dir;
         if (it->meta_same) {
             struct tree_entry e = *old;
@@ -101,8 +108,10 @@ static void describe_closed(struct scan *s, struct item *it, const struct tree_e
 {
     struct page *p = s->p;
     const char *name = (const char *)it->e.name;
-    if (p->w->opts->no_xattrs)
+    if (p->w->opts->no_xattrs) {
+        it->e.flags |= TREE_XATTRS_PARTIAL;
         return;
+    }
     if (old && old->type == it->e.type && !(old->flags & TREE_XATTRS_PARTIAL) &&
         old->ctime.s == it->e.ctime.s && old->ctime.ns == it->e.ctime.ns) {
         it->e.xattrs = old->xattrs; /* the page scan keeps them */
@@ -139,6 +148,8 @@ static void read_link(struct scan *s, struct item *it)
         walk_trouble(p->w, p->dir, name, TROUBLE_METADATA, sys, N_("extended attributes"));
     }
     bk_buf_clear(&x);
+    if (p->w->opts->no_xattrs)
+        it->e.flags |= TREE_XATTRS_PARTIAL;
     it->own = b.data;
     it->e.link = b.data;
     it->e.link_len = len;
@@ -190,8 +201,31 @@ static int new_other(struct scan *s, size_t i, const struct statx *st, const str
 /* A file with trouble in the parent is read again: the trouble may have gone. */
 static bool is_same(const struct page *p, const struct tree_entry *old, const struct statx *st)
 {
-    return p->w->ignore == 0 && !(old->flags & (TREE_CONTENT_PARTIAL | TREE_XATTRS_PARTIAL)) &&
+    return p->w->ignore == 0 && !(old->flags & TREE_CONTENT_PARTIAL) && !lacks_xattrs(p, old) &&
            meta_same(old, st);
+}
+
+/* The parent's entry of the name, if it has one. A page that is damaged there costs a comparison: from it on
+ * all names are new. What was found before it stays usable, its pages are loaded. */
+static int find_old(struct scan *s, size_t i, const struct tree_entry **ret, struct bk_error *err)
+{
+    struct page *p = s->p;
+    const struct listing *l = &p->dir->list;
+    struct bk_error why = { 0 };
+    if (!p->old.dir || s->old_lost)
+        return 0;
+    int r = old_scan_find(&p->old, listing_name(l, p->first + i), l->v[p->first + i].len, ret, &why);
+    p->n_found += r > 0;
+    if (r >= 0)
+        return 0;
+    if (r == BK_E_NOMEM || r == BK_E_CANCELLED) {
+        *err = why;
+        return r;
+    }
+    walk_parent_damaged(p->w, &why);
+    s->old_lost = true;
+    p->same = false;
+    return 0;
 }
 
 static int one(struct scan *s, size_t i, struct bk_error *err)
@@ -204,10 +238,9 @@ static int one(struct scan *s, size_t i, struct bk_error *err)
         p->dir->roots && !p->dir->roots->whole ? roots_child(p->dir->roots, name) : NULL;
 
     const struct tree_entry *old = NULL;
-    int r = p->old.dir ? old_scan_find(&p->old, name, l->v[p->first + i].len, &old, err) : 0;
+    int r = find_old(s, i, &old, err);
     if (r < 0)
         return r;
-    p->n_found += r > 0;
 
     struct statx st;
     int sys = meta_stat(s->dirfd, name, node && !node->whole, &st);

@@ -239,29 +239,76 @@ static bool plausible(const struct segment_frame *f, const struct segment_pack *
            (uint64_t)f->offset + f->stored_len <= p->bytes;
 }
 
-int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+/* Where the entry of a segment says that its chunk lies: 1. */
+static int locate(struct index *x, struct index_segment *s, const struct segment_entry *e,
+                  struct chunk_loc *ret, struct bk_error *err)
 {
-    struct index_segment *s;
-    struct segment_entry e;
     struct segment_frame f;
     struct segment_pack p;
-    int r = find_entry(x, id, &s, &e, err);
-    if (r <= 0)
-        return r;
-    r = frame_line(x, s, e.frame, &f, err);
+    int r = frame_line(x, s, e->frame, &f, err);
     if (r == 0)
         r = pack_line(x, s, f.pack, &p, err);
     if (r < 0)
         return bk_context(err, "index segment %s", s->object);
     if (!plausible(&f, &p))
-        return bk_fail(err, BK_E_CORRUPT, "index segment %s: frame %u is out of range", s->object, e.frame);
+        return bk_fail(err, BK_E_CORRUPT, "index segment %s: frame %u is out of range", s->object, e->frame);
     *ret = (struct chunk_loc){ .pack = p.name,
                                .kind = p.kind,
                                .offset = f.offset,
                                .stored_len = f.stored_len,
                                .raw_len = f.raw_len,
-                               .slot = e.slot };
+                               .slot = e->slot };
     return 1;
+}
+
+int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+{
+    struct index_segment *s;
+    struct segment_entry e;
+    int r = find_entry(x, id, &s, &e, err);
+    return r <= 0 ? r : locate(x, s, &e, ret, err);
+}
+
+int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
+                         struct bk_error *err)
+{
+    uint8_t page[SEGMENT_PAGE];
+    struct list *l = atomic_load(&x->list);
+    int bad = 0;
+    for (size_t i = atomic_load_explicit(&l->n, memory_order_acquire); i-- > 0;) {
+        struct segment_entry e;
+        struct chunk_loc loc;
+        int r = find_in(x, l->v[i], id, page, &e, err);
+        if (r > 0)
+            r = locate(x, l->v[i], &e, &loc, err);
+        if (r < 0)
+            bad = r;
+        if (r > 0 && memcmp(loc.pack.b, not_in->b, PACK_NAME) != 0) {
+            *ret = loc;
+            return 1;
+        }
+    }
+    return bad;
+}
+
+/* A name is its content: who was first put the same bytes. If they are not the same any more, they are
+ * damaged and worth nothing, and make way. */
+static int put_named(struct store *s, const char *path, const struct bk_buf *bytes, struct bk_error *err)
+{
+    bk_auto(bk_buf_clear) struct bk_buf there = BK_BUF(0);
+    struct bk_error why = { 0 };
+    int r = store_put(s, path, bytes->data, bytes->len, err);
+    if (r != BK_E_EXISTS)
+        return r;
+    r = store_get_all(s, path, bytes->len, &there, &why);
+    if (r == 0 && there.len == bytes->len && memcmp(there.data, bytes->data, bytes->len) == 0)
+        return 0;
+    if (r < 0 && r != BK_E_LIMIT && r != BK_E_CORRUPT && r != BK_E_ABSENT) {
+        *err = why;
+        return r;
+    }
+    r = store_remove(s, path, err);
+    return r < 0 ? r : store_put(s, path, bytes->data, bytes->len, err);
 }
 
 int index_put_segment(struct index *x, const struct segment_input *in, uint64_t *ret_bytes,
@@ -277,8 +324,8 @@ int index_put_segment(struct index *x, const struct segment_input *in, uint64_t 
         return bk_context(err, "build an index segment");
     object_hex(hash, sizeof hash, hex);
     snprintf(path, sizeof path, "index/%s", hex);
-    r = store_put(repo_store(x->repo), path, out.data, out.len, err);
-    if (r < 0 && r != BK_E_EXISTS) /* a name is its content: who was first put the same bytes */
+    r = put_named(repo_store(x->repo), path, &out, err);
+    if (r < 0)
         return bk_context(err, "put index segment %s", path);
     *ret_bytes = out.len;
     bk_buf_clear(&out);

@@ -30,7 +30,11 @@ BK_AUTO(struct index *, index_free)
 
 /* 1 found, 0 not there, negative on error. */
 int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err) BK_MUST_CHECK;
-/* the same without the location: one page read at most */
+/* Like index_find, of the places in other packs than this one: a chunk that was stored twice outlives one of
+ * them. */
+int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
+                         struct bk_error *err) BK_MUST_CHECK;
+/* index_find without the location: one page read at most */
 int index_has(struct index *x, const chunk_id *id, struct bk_error *err) BK_MUST_CHECK;
 /* A segment that was just put joins. */
 int index_add_segment(struct index *x, const char *object, struct bk_error *err) BK_MUST_CHECK;

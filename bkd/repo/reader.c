@@ -26,6 +26,8 @@ struct reader {
     struct index *index;
     struct pack_keys *keys;
     struct frame_cache *cache;
+    reader_damage_fn *on_damage; /* or NULL */
+    void *damage_ctx;
     unsigned n_lanes;
     struct reader_lane *lanes;
 };
@@ -177,30 +179,54 @@ int reader_frame(struct reader *r, unsigned lane, const struct chunk_loc *loc, b
     return 0;
 }
 
-int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id,
-                 struct bk_buf *out, struct bk_error *err)
+/* Damage concerns one frame and is passed on; the rest ends the run. */
+static bool is_damage(int code)
+{
+    return code == BK_E_CORRUPT || code == BK_E_ABSENT || code == BK_E_IO || code == BK_E_VERSION;
+}
+
+void reader_on_damage(struct reader *r, reader_damage_fn *fn, void *ctx)
+{
+    r->on_damage = fn;
+    r->damage_ctx = ctx;
+}
+
+static int chunk_at(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id,
+                    const struct chunk_loc *loc, struct bk_buf *out, struct bk_error *err)
 {
     bk_auto(frame_ref_free) struct frame_ref *f = NULL;
-    char hex[2 * CHUNK_ID + 1];
-    struct chunk_loc loc;
     const uint8_t *data;
     size_t len;
-    object_hex(id->b, CHUNK_ID, hex);
-    int e = index_find(r->index, id, &loc, err);
-    if (e < 0)
-        return bk_context(err, "chunk %s", hex);
+    if (loc->kind != kind)
+        return bk_fail(err, BK_E_CORRUPT, "it is in a pack of the other kind");
+    int e = reader_frame(r, lane, loc, true, &f, err);
     if (e == 0)
-        return bk_fail(err, BK_E_ABSENT, "chunk %s is in no index", hex);
-    if (loc.kind != kind)
-        return bk_fail(err, BK_E_CORRUPT, "chunk %s is in a pack of the other kind", hex);
-    e = reader_frame(r, lane, &loc, true, &f, err);
-    if (e < 0)
-        return bk_context(err, "chunk %s", hex);
-    e = frame_ref_chunk(f, loc.slot, id, &data, &len, err);
+        e = frame_ref_chunk(f, loc->slot, id, &data, &len, err);
     if (e < 0)
         return e;
     out->len = 0;
     return bk_buf_append(out, data, len, err);
+}
+
+int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id,
+                 struct bk_buf *out, struct bk_error *err)
+{
+    char hex[2 * CHUNK_ID + 1];
+    struct chunk_loc loc, other;
+    struct bk_error ignored;
+    object_hex(id->b, CHUNK_ID, hex);
+    int e = index_find(r->index, id, &loc, err);
+    if (e == 0)
+        return bk_fail(err, BK_E_ABSENT, "chunk %s is in no index", hex);
+    if (e < 0)
+        return bk_context(err, "chunk %s", hex);
+    e = chunk_at(r, lane, kind, id, &loc, out, err);
+    if (is_damage(e) && r->on_damage)
+        r->on_damage(r->damage_ctx, &loc.pack);
+    if (is_damage(e) && index_find_elsewhere(r->index, id, &loc.pack, &other, &ignored) > 0 &&
+        chunk_at(r, lane, kind, id, &other, out, &ignored) == 0)
+        return 0;
+    return e < 0 ? bk_context(err, "chunk %s", hex) : 0;
 }
 
 /* The end of what is read at once from locs[first] on: set *ret_end to the byte after it. */
@@ -218,12 +244,6 @@ static size_t merge(const struct chunk_loc *locs, size_t n, size_t first, uint64
     }
     *ret_end = end;
     return i;
-}
-
-/* Damage concerns one frame and is passed on; the rest ends the run. */
-static bool is_damage(int code)
-{
-    return code == BK_E_CORRUPT || code == BK_E_ABSENT || code == BK_E_IO || code == BK_E_VERSION;
 }
 
 struct run {

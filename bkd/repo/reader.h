@@ -16,7 +16,13 @@ BK_AUTO(struct reader *, reader_free)
 struct index *reader_index(const struct reader *r);
 struct repo *reader_repo(const struct reader *r);
 
-/* One whole chunk; out is replaced. ABSENT when the index does not know it. */
+/* Be told, on the lane's thread, of packs out of which reader_chunk does not get what the index says is
+ * there. Set it before the lanes start. */
+typedef void reader_damage_fn(void *ctx, const pack_name *pack);
+void reader_on_damage(struct reader *r, reader_damage_fn *fn, void *ctx);
+
+/* One whole chunk; out is replaced. Where it turns out damaged, its other places are tried once. ABSENT when
+ * the index does not know it. */
 int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id, struct bk_buf *out,
                  struct bk_error *err) BK_MUST_CHECK;
 

@@ -16,6 +16,8 @@ struct writer {
     struct index *index;
     struct job *job;
     struct pending *pending;
+    struct pending *distrusted; /* names of packs: as long as ids, and as evenly spread */
+    atomic_bool distrusts;
     struct packed_pool pool;
     struct uploader *uploader;
     struct lane **lanes;
@@ -99,6 +101,8 @@ int writer_new(struct repo *r, struct index *x, struct job *j, const struct writ
     w->job = j;
     int e = pending_new(&w->pending, err);
     if (e == 0)
+        e = pending_new(&w->distrusted, err);
+    if (e == 0)
         e = make_uploader(w, o, err);
     if (e == 0)
         e = make_lanes(w, o, err);
@@ -119,6 +123,7 @@ void writer_free(struct writer *w)
     lane_free(w->meta);
     packed_pool_clear(&w->pool);
     pending_free(w->pending);
+    pending_free(w->distrusted);
     pthread_mutex_destroy(&w->meta_lock);
     pthread_mutex_destroy(&w->error_lock);
     free(w);
@@ -147,12 +152,32 @@ static int check(struct writer *w, struct bk_error *err)
     return r < 0 ? fail(w, &why, err) : 0;
 }
 
+static bool is_trusted(struct writer *w, const pack_name *pack)
+{
+    chunk_id name;
+    static_assert(sizeof name == sizeof *pack, "the set holds both");
+    memcpy(&name, pack, sizeof name);
+    return !pending_has(w->distrusted, &name);
+}
+
+/* index_has, without the packs that are damaged. */
+static int trusted(struct writer *w, const chunk_id *id, struct bk_error *err)
+{
+    struct chunk_loc loc;
+    int r = index_find(w->index, id, &loc, err);
+    if (r <= 0 || is_trusted(w, &loc.pack))
+        return r;
+    pack_name bad = loc.pack;
+    r = index_find_elsewhere(w->index, id, &bad, &loc, err);
+    return r > 0 ? is_trusted(w, &loc.pack) : r;
+}
+
 /* 1: this run or an earlier one has it. */
 static int known(struct writer *w, const chunk_id *id, struct bk_error *err)
 {
     if (pending_has(w->pending, id))
         return 1;
-    int r = index_has(w->index, id, err);
+    int r = atomic_load(&w->distrusts) ? trusted(w, id, err) : index_has(w->index, id, err);
     if (r != BK_E_CORRUPT)
         return r;
     if (!atomic_exchange(&w->warned, true))
@@ -196,6 +221,17 @@ int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void
     if (r < 0)
         return fail(w, &why, err);
     *ret = id;
+    return 0;
+}
+
+int writer_distrust(struct writer *w, const pack_name *pack, struct bk_error *err)
+{
+    chunk_id name;
+    memcpy(&name, pack, sizeof name);
+    int r = pending_add(w->distrusted, &name, err);
+    if (r < 0)
+        return r;
+    atomic_store(&w->distrusts, true);
     return 0;
 }
 

@@ -25,6 +25,9 @@ int writer_new(struct repo *r, struct index *x, struct job *j, const struct writ
 /* data: 1..CHUNK_MAX bytes, borrowed for the call. */
 int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void *data, size_t len, chunk_id *ret,
                struct bk_error *err) BK_MUST_CHECK;
+/* The pack cannot be read, in part at least: what is put from now on and lies nowhere else is stored again.
+ * Any thread. */
+int writer_distrust(struct writer *w, const pack_name *pack, struct bk_error *err) BK_MUST_CHECK;
 /* All packs durable, then the last index segment durable. Nothing may be put after it. */
 int writer_finish(struct writer *w, struct bk_error *err) BK_MUST_CHECK;
 /* Orderly stop after cancellation: what is sealed becomes findable for the next run. Best effort after an error, which is

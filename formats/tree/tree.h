@@ -44,11 +44,12 @@ int tree_dir_encode(const struct tree_dir *d, struct bk_buf *out, struct bk_erro
 int tree_dir_decode(struct bk_reader *r, struct tree_dir *ret, struct bk_error *err) BK_MUST_CHECK;
 
 enum { /* tree_entry.flags */
-    TREE_HAS_BTIME = 1 << 0,
-    TREE_HAS_FSFLAGS = 1 << 1,   /* fsflags were read (chattr) */
-    TREE_XATTRS_PARTIAL = 1 << 2, /* some xattrs could not be read: an exception tells */
-    TREE_CONTENT_PARTIAL = 1 << 3, /* the file changed or failed while read: an exception tells */
-    TREE_FLAGS_KNOWN = (1 << 4) - 1,
+       TREE_HAS_BTIME = 1 << 0,
+       TREE_HAS_FSFLAGS = 1 << 1, /* fsflags were read (chattr) */
+       TREE_XATTRS_PARTIAL =
+           1 << 2, /* some xattrs could not be read (an exception tells), or none were asked for */
+       TREE_CONTENT_PARTIAL = 1 << 3, /* the file changed or failed while read: an exception tells */
+       TREE_FLAGS_KNOWN = (1 << 4) - 1,
 };
 
 struct tree_entry {

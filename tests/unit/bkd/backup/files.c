@@ -308,6 +308,113 @@ static void a_dry_run_puts_nothing(void **state)
     bed_free(&b);
 }
 
+static struct tree_entry find_entry(struct view *v, const char *name, struct node *n)
+{
+    assert_int_equal(view_find(v, name, n), 0);
+    return n->e;
+}
+
+static void attributes_left_out_once_come_with_the_next_run(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    put_dir("d");
+    put_file("d/f", "f", 1);
+    assert_int_equal(symlink("f", at("d/link")), 0);
+    if (setxattr(at("d/f"), "user.note", "value", 5, 0) < 0 ||
+        setxattr(at("d"), "user.note", "dir", 3, 0) < 0)
+        skip();
+    b.opts.no_xattrs = true;
+    struct snapshot s1 = bed_run(&b), s2 = bed_run(&b);
+    assert_int_equal(s1.state, STATE_COMPLETE);
+    assert_int_equal(s2.n_unchanged, 1);
+    b.opts.no_xattrs = false;
+    struct snapshot s3 = bed_run(&b);
+    assert_int_equal(s3.read_bytes, 0);
+    struct view v1 = view_open(&b, &s1), v3 = view_open(&b, &s3);
+    struct node n = { 0 };
+    assert_int_equal(find_entry(&v1, "d/f", &n).xattrs_len, 0);
+    node_clear(&n);
+    assert_true(find_entry(&v3, "d/f", &n).xattrs_len > 0);
+    assert_int_equal(n.e.flags & TREE_XATTRS_PARTIAL, 0);
+    node_clear(&n);
+    assert_true(find_entry(&v3, "d", &n).xattrs_len > 0);
+    assert_int_equal(n.e.flags & TREE_XATTRS_PARTIAL, 0);
+    node_clear(&n);
+    assert_int_equal(find_entry(&v3, "d/link", &n).flags & TREE_XATTRS_PARTIAL, 0);
+    node_clear(&n);
+    view_close(&v1);
+    view_close(&v3);
+    snapshot_clear(&s1);
+    snapshot_clear(&s2);
+    snapshot_clear(&s3);
+    bed_free(&b);
+}
+
+static void flip_all(struct store *s, const char *prefix, size_t at_byte)
+{
+    struct bk_error err = { 0 };
+    bk_auto(names_clear) struct names list = { 0 };
+    OK(names_list(s, prefix, 1000, &list, &err));
+    assert_true(list.n > 0);
+    for (size_t i = 0; i < list.n; i++)
+        flip(s, list.v[i].name, at_byte);
+}
+
+static void a_damaged_parent_costs_a_comparison_and_is_made_good(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    make_tree();
+    struct snapshot s1 = bed_run(&b);
+    flip_all(b.mem, "meta/", 1000);
+    struct snapshot s2 = bed_run(&b);
+    assert_int_equal(s2.state, STATE_COMPLETE);
+    assert_int_equal(s2.n_files, 704);
+    struct view v = view_open(&b, &s2);
+    view_file_is(&v, "a", "hello", 5);
+    view_file_is(&v, "d/e/x", "deep", 4);
+    for (int i = 0; i < 700; i += 7) {
+        char name[64];
+        snprintf(name, sizeof name, "many/file-%03d", i);
+        view_file_is(&v, name, name, strlen(name));
+    }
+    view_close(&v);
+    struct snapshot s3 = bed_run(&b); /* the new parent is whole */
+    assert_int_equal(s3.n_unchanged, 704);
+    assert_int_equal(s3.read_bytes, 0);
+    snapshot_clear(&s1);
+    snapshot_clear(&s2);
+    snapshot_clear(&s3);
+    bed_free(&b);
+}
+
+static void a_lost_index_costs_a_scan_of_the_packs(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    struct bk_error err = { 0 };
+    make_tree();
+    struct snapshot s1 = bed_run(&b);
+    bk_auto(names_clear) struct names list = { 0 };
+    OK(names_list(b.mem, "index/", 1000, &list, &err));
+    for (size_t i = 0; i < list.n; i++)
+        OK(store_remove(b.mem, list.v[i].name, &err));
+    struct snapshot s2 = bed_run(&b);
+    assert_int_equal(s2.n_unchanged, 704);
+    assert_int_equal(s2.read_bytes, 0);
+    struct view v = view_open(&b, &s1);
+    view_file_is(&v, "d/e/x", "deep", 4);
+    view_close(&v);
+    flip_all(b.mem, "index/", 300);
+    struct snapshot s3 = bed_run(&b);
+    assert_int_equal(s3.n_unchanged, 704);
+    snapshot_clear(&s1);
+    snapshot_clear(&s2);
+    snapshot_clear(&s3);
+    bed_free(&b);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
@@ -320,6 +427,9 @@ int main(void)
         T(what_is_excluded_is_not_there),
         T(only_roots_and_what_is_above_are_saved),
         T(a_dry_run_puts_nothing),
+        T(attributes_left_out_once_come_with_the_next_run),
+        T(a_damaged_parent_costs_a_comparison_and_is_made_good),
+        T(a_lost_index_costs_a_scan_of_the_packs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
