@@ -72,8 +72,14 @@ static int by_name(const void *pa, const void *pb, void *bytes)
 
 void listing_sort(struct listing *l)
 {
-    if (l->n > 1)
-        qsort_r(l->v, l->n, sizeof *l->v, by_name, l->bytes.data);
+    if (l->n < 2)
+        return;
+    qsort_r(l->v, l->n, sizeof *l->v, by_name, l->bytes.data);
+    size_t kept = 1;
+    for (size_t i = 1; i < l->n; i++)
+        if (by_name(&l->v[kept - 1], &l->v[i], l->bytes.data) != 0)
+            l->v[kept++] = l->v[i];
+    l->n = kept;
 }
 
 static bool is_dots(const char *name)

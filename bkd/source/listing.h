@@ -27,6 +27,7 @@ BK_AUTO_CLEAR(struct listing, listing_clear)
 /* len 1..255, else LIMIT. */
 int listing_add(struct listing *l, const char *name, size_t len, uint8_t d_type,
                 struct bk_error *err) BK_MUST_CHECK;
+/* A name that came twice stays once: a directory that changes while it is read may show one again. */
 void listing_sort(struct listing *l);
 
 /* Everything but "." and "..", sorted, into an empty listing. The directory is read from its current

@@ -54,11 +54,29 @@ static void many_names_need_little_memory_each(void **state)
     listing_clear(&l);
 }
 
+static void a_name_that_comes_twice_stays_once(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct listing l = { 0 };
+    const char *names[] = { "b", "a-longer-name", "b", "a-longer-name", "c", "a-longer-namf" };
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(listing_add(&l, names[i], strlen(names[i]), DT_REG, &err), 0);
+    listing_sort(&l);
+    assert_int_equal(l.n, 4);
+    assert_string_equal(listing_name(&l, 0), "a-longer-name");
+    assert_string_equal(listing_name(&l, 1), "a-longer-namf");
+    assert_string_equal(listing_name(&l, 2), "b");
+    assert_string_equal(listing_name(&l, 3), "c");
+    listing_clear(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_directory_is_listed_sorted_by_bytes, place_make, place_remove),
         cmocka_unit_test(many_names_need_little_memory_each),
+        cmocka_unit_test(a_name_that_comes_twice_stays_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
