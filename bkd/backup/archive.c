@@ -123,14 +123,19 @@ static int read_data(struct import *im, struct archive_entry *e, struct pieces *
     uint64_t at = 0;
     *ret_whole = true;
     for (;;) {
-        const void *data;
-        size_t len;
-        la_int64_t off;
+        const void *data = NULL;
+        size_t len = 0;
+        la_int64_t off = (la_int64_t)at;
         int r = archive_read_data_block(im->a, &data, &len, &off);
         if (r == ARCHIVE_EOF)
             break;
+        if (r == ARCHIVE_RETRY)
+            continue;
         if (r == ARCHIVE_FATAL)
             return fail_archive(im, err);
+        /* A warning comes with the last block when the checksum or the size of the member does not fit. */
+        if (r == ARCHIVE_WARN)
+            *ret_whole = false;
         if (r < ARCHIVE_WARN || off < 0 || (uint64_t)off < at) {
             *ret_whole = false;
             break;

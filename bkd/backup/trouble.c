@@ -46,13 +46,16 @@ static struct tree_exception exception_of(const struct trouble_item *x)
 int troubles_add(struct troubles *t, enum tree_trouble kind, int sys, const char *path, const char *detail,
                  struct bk_error *err)
 {
-    size_t plen = strlen(path), dlen = strlen(detail);
+    /* What is longer than the format holds is cut: a trouble must not cost the snapshot. */
+    size_t plen = strnlen(path, TREE_PATH_MAX), dlen = strnlen(detail, TREE_DETAIL_MAX);
     struct trouble_item x = { .trouble = kind, .sys = (uint32_t)sys, .path_len = plen };
     x.text = malloc(plen + dlen + 2);
     if (!x.text)
         return bk_fail_errno(err, ENOMEM, "keep an exception");
-    memcpy(x.text, path, plen + 1);
-    memcpy(x.text + plen + 1, detail, dlen + 1);
+    memcpy(x.text, path, plen);
+    x.text[plen] = '\0';
+    memcpy(x.text + plen + 1, detail, dlen);
+    x.text[plen + 1 + dlen] = '\0';
 
     atomic_fetch_add_explicit(&t->job->exceptions, 1, memory_order_relaxed);
     if (t->common->on_exception) {

@@ -153,6 +153,40 @@ static void a_truncated_archive_leaves_no_snapshot(void **state)
     bed_free(&b);
 }
 
+static void a_member_that_fails_its_checksum_is_told(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct bed b = bed_new();
+    struct backup_result res = { 0 };
+    struct archive *a = archive_write_new();
+    archive_write_set_format_zip(a);
+    archive_write_set_format_option(a, "zip", "compression", "store");
+    assert_int_equal(archive_write_open_filename(a, at("t.zip")), ARCHIVE_OK);
+    add(a, "good", AE_IFREG, "sound", NULL, NULL);
+    add(a, "bad", AE_IFREG, "what was written", NULL, NULL);
+    archive_write_free(a);
+    uint8_t bytes[4096];
+    int fd = open(at("t.zip"), O_RDWR);
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    uint8_t *hit = memmem(bytes, (size_t)n, "what was written", 16);
+    assert_non_null(hit);
+    assert_int_equal(pwrite(fd, "W", 1, hit - bytes), 1);
+    close(fd);
+    OK(import(&b, "t.zip", &res, &err));
+    assert_int_equal(res.snap.state, STATE_EXCEPTIONS);
+    assert_int_equal(res.snap.n_exceptions, 1);
+    struct view v = view_open(&b, &res.snap);
+    view_file_is(&v, "/good", "sound", 5);
+    struct node node = { 0 };
+    assert_int_equal(view_find(&v, "/bad", &node), 0);
+    assert_true(node.e.flags & TREE_CONTENT_PARTIAL);
+    node_clear(&node);
+    view_close(&v);
+    backup_result_clear(&res);
+    bed_free(&b);
+}
+
 static void a_graft_has_a_ceiling(void **state)
 {
     (void)state;
@@ -178,6 +212,7 @@ int main(void)
         T(hostile_paths_are_left_out_and_reported),
         T(what_is_no_archive_is_refused),
         T(a_truncated_archive_leaves_no_snapshot),
+        T(a_member_that_fails_its_checksum_is_told),
         cmocka_unit_test(a_graft_has_a_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
