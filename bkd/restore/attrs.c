@@ -5,7 +5,10 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
+
+#include "bkd/source/meta.h"
 
 /* Flags a user sets with chattr and that mean the same on every file system. Compression, copy-on-write and
  * encryption describe how a file system stores bytes and are left to the target's. */
@@ -83,7 +86,7 @@ static bool set_owner(const struct attrs_ctx *c, const void *where, const struct
                       const struct attrs *m, const struct attrs_now *now, bool *changed)
 {
     if (c->no_owner)
-        return m->uid == now->uid;
+        return m->uid == now->uid && m->gid == now->gid;
     uid_t uid = idmap_user(c->idmap, m->uid);
     gid_t gid = idmap_group(c->idmap, m->gid);
     if (uid == now->uid && gid == now->gid)
@@ -243,6 +246,11 @@ void attrs_apply_at(const struct attrs_ctx *c, const void *where, int dirfd, con
     bk_auto(close) int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         trouble(c, where, ATTRS_OWNER, errno, N_("open it to set its metadata"));
+        return;
+    }
+    struct stat st;
+    if (fstat(fd, &st) < 0 || meta_type(st.st_mode) != m->type) {
+        trouble(c, where, ATTRS_OWNER, ESTALE, "something else stands there now: its metadata is left alone");
         return;
     }
     char path[64];

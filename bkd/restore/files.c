@@ -393,7 +393,7 @@ static int sink_bare(void *ctx, unsigned worker, const struct plan_item *it, str
     return rc;
 }
 
-static void add_range(struct rfile *f, uint64_t from, uint64_t to, const struct bk_error *why)
+static void add_range(struct run *r, struct rfile *f, uint64_t from, uint64_t to, const struct bk_error *why)
 {
     pthread_mutex_lock(&f->lock);
     if (!f->damage && (f->damage = calloc(1, sizeof *f->damage)))
@@ -410,7 +410,7 @@ static void add_range(struct rfile *f, uint64_t from, uint64_t to, const struct 
         d->more += to - from;
     pthread_mutex_unlock(&f->lock);
     if (!d) /* no memory to remember it: say it at once */
-        atomic_store(&f->dirty, true);
+        fail_file(r, f, why);
 }
 
 /* In place, what is there may be what the damaged chunk held; else zeroes are better than a mixture of two
@@ -445,7 +445,7 @@ static void sink_damage(void *ctx, unsigned worker, const struct plan_item *it, 
     if (!f) /* dry run */
         return;
     if (!pool_failed(r->pool) && why->code != BK_E_CANCELLED && !mend(r, f, worker, it))
-        add_range(f, it->at, it->at + it->len, why);
+        add_range(r, f, it->at, it->at + it->len, why);
     put(r, f, 1);
 }
 
@@ -492,7 +492,7 @@ static int add_content(struct run *r, struct rfile *f, const struct content *c, 
         return rc;
     }
     if (rc < 0 && f)
-        add_range(f, a.at, c->size, &why);
+        add_range(r, f, a.at, c->size, &why);
     if (!a.any && f) {
         atomic_fetch_add(&f->pending, 1);
         return plan_add_bare(r->plan, EXTENT_HOLE, f, 0, 0, err);
@@ -541,7 +541,13 @@ static void keep(struct run *r, struct tdir *td, int dirfd, const char *name, co
     };
     bk_auto(close) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat again;
-    if (fd >= 0 && fstat(fd, &again) == 0 && again.st_ino == st->st_ino && again.st_dev == st->st_dev)
+    if (fd >= 0 && fstat(fd, &again) == 0 && (again.st_ino != st->st_ino || again.st_dev != st->st_dev)) {
+        struct bk_error why = { 0 };
+        bk_fail(&why, BK_E_IO, "the file was replaced while it was restored");
+        run_problem(r, &at, &why);
+        return;
+    }
+    if (fd >= 0)
         attrs_apply_fd(&r->attrs, &at, fd, &m, &now);
     else
         attrs_apply_at(&r->attrs, &at, dirfd, name, &m, &now);
