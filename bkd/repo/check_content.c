@@ -80,8 +80,8 @@ static int unknown_chunk(struct content_walk *w, const chunk_id *id, struct bk_e
     object_hex(id->b, CHUNK_ID, hex);
     bk_fail(&why, BK_E_ABSENT, "chunk %s is in no index segment", hex);
     bk_hint(&why, w->c->rep.n_orphan_packs
-                      ? "a pack that no segment names may hold it: the next backup adopts those"
-                      : "the segment or pack that held it is gone");
+                      ? N_("a pack that no segment names may hold it: the next backup adopts those")
+                      : N_("the segment or pack that held it is gone"));
     return tell_object(w, id->b, "index/", &why, err);
 }
 

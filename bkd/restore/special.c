@@ -64,8 +64,8 @@ static int bring(struct run *r, struct tdir *td, int dirfd, const char *name, co
     if (rc < 0)
         return rc;
     if (create(dirfd, name, link, e) < 0)
-        return bk_fail_errno(err, errno,
-                             e->type == TREE_SYMLINK ? "make the symbolic link" : "make the special file");
+        return bk_fail_errno(
+            err, errno, e->type == TREE_SYMLINK ? N_("make the symbolic link") : N_("make the special file"));
     return 0;
 }
 
