@@ -179,11 +179,24 @@ static bool may_be_there(const char *name)
     return false;
 }
 
+/* The name of a new place survives power loss before anything in it counts. */
+static int sync_above(const char *path, struct bk_error *err)
+{
+    bk_auto(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bk_auto(close) int above = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* a directory that may be written to but not listed cannot be synced */
+    if (above < 0 && errno == EACCES)
+        return 0;
+    if (above < 0 || fsync(above) < 0)
+        return bk_fail_errno(err, errno, "sync the directory above %s", path);
+    return 0;
+}
+
 /* A place for a new repository: made when absent, else an empty directory. */
 static int make_place(const char *path, struct bk_error *err)
 {
     if (mkdir(path, 0700) == 0)
-        return 0;
+        return sync_above(path, err);
     if (errno != EEXIST)
         return bk_fail_errno(err, errno, "make directory %s", path);
     DIR *stream = opendir(path);

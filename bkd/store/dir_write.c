@@ -147,6 +147,10 @@ static int give_name(const struct dir_writer *w, const char *tmp, const char *na
         if (e == 0)
             e = w->io->link(w->io->ctx, w->fd, tmp, name) < 0 ? -errno : 0;
     }
+    if (e == -EEXIST) { /* told, it is relied on: whoever was first may not have synced it yet */
+        int synced = sync_dir(w, parent);
+        return synced < 0 ? synced : e;
+    }
     if (e < 0)
         return e;
     e = sync_dir(w, parent);
