@@ -71,7 +71,7 @@ static int write_differing(int fd, uint64_t at, const uint8_t *p, size_t len, co
 int delta_write(int fd, uint64_t at, const uint8_t *p, size_t len, uint8_t *scratch, uint64_t *n_written)
 {
     while (len) {
-        size_t n = len < RUN_SCRATCH ? len : RUN_SCRATCH, have;
+        size_t n = len < RUN_SCRATCH ? len : RUN_SCRATCH, have = 0;
         int r = read_at(fd, scratch, n, at, &have);
         if (r < 0 || (r = write_differing(fd, at, p, n, scratch, have, n_written)) < 0)
             return r;
@@ -85,7 +85,7 @@ int delta_write(int fd, uint64_t at, const uint8_t *p, size_t len, uint8_t *scra
 static int zero_blocks(int fd, uint64_t at, uint64_t len, uint8_t *scratch, uint64_t *n_written)
 {
     while (len) {
-        size_t n = len < RUN_SCRATCH ? (size_t)len : RUN_SCRATCH, have;
+        size_t n = len < RUN_SCRATCH ? (size_t)len : RUN_SCRATCH, have = 0;
         int r = read_at(fd, scratch, n, at, &have);
         if (r < 0)
             return r;

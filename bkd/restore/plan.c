@@ -112,7 +112,7 @@ static size_t neighbours(struct frame_ref *f, const struct plan_item *const *v, 
     struct bk_error err;
     while (i + n < end) {
         const struct plan_item *it = v[i + n], *prev = v[i + n - 1];
-        const uint8_t *q;
+        const uint8_t *q = NULL;
         if (it->dst != prev->dst || it->at != prev->at + prev->len || item_bytes(f, it, &q, &err) < 0 ||
             q != p + len)
             break;
@@ -135,7 +135,7 @@ static int on_frame(void *ctx, size_t frame, struct frame_ref *f, const struct b
         return BK_E_CANCELLED;
     }
     while (i < end) {
-        const uint8_t *p;
+        const uint8_t *p = NULL;
         size_t n = 1, len;
         if (!f) {
             sink->damage(sink->ctx, u->worker, u->v[i], damage);
@@ -371,7 +371,7 @@ int plan_add(struct plan *p, const struct extent *x, void *dst, uint64_t at, str
         p->o.sink.damage(p->o.sink.ctx, p->lane, &it, &why);
         return 0;
     }
-    struct plan_item *slot;
+    struct plan_item *slot = NULL;
     if ((r = room(p, &slot, err)) < 0) {
         p->o.sink.damage(p->o.sink.ctx, p->lane, &it, err);
         return r;
@@ -382,7 +382,7 @@ int plan_add(struct plan *p, const struct extent *x, void *dst, uint64_t at, str
 
 int plan_add_bare(struct plan *p, uint32_t what, void *dst, uint64_t at, uint64_t len, struct bk_error *err)
 {
-    struct plan_item it = { .bare = true, .off = what, .len = len, .at = at, .dst = dst }, *slot;
+    struct plan_item it = { .bare = true, .off = what, .len = len, .at = at, .dst = dst }, *slot = NULL;
     int r = room(p, &slot, err);
     if (r < 0) {
         p->o.sink.damage(p->o.sink.ctx, p->lane, &it, err);
