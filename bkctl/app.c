@@ -7,6 +7,7 @@
 
 #include "bkctl/command.h"
 #include "bkctl/secret.h"
+#include "bkd/repo/index_recover.h"
 
 static struct job *signal_job;
 
@@ -146,6 +147,8 @@ int app_open_view(struct app *a, struct view *ret, struct bk_error *err)
         r = app_load_catalog(a, v.repo, &v.catalog, err);
     if (r == 0)
         r = index_open(v.repo, on_damage, a, &v.index, err);
+    if (r == 0)
+        index_set_job(v.index, &a->job);
     if (r == 0)
         r = reader_new(v.repo, v.index, 1, a->job.memory_bytes / 4, &v.reader, err);
     if (r < 0)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "bkd/backup/program.h"
+#include "bkd/repo/index_recover.h"
 
 static int64_t now_ns(const struct run *r)
 {
@@ -88,26 +89,13 @@ static void report_damage(void *ctx, const char *object, const struct bk_error *
     job_log(r->job, JOB_WARN, "left out '%s': %s", object, why->text);
 }
 
-static void report_segment(void *ctx, const char *object, const struct bk_error *why)
-{
-    struct run *r = ctx;
-    r->index_lacks = true;
-    report_damage(r, object, why);
-}
-
 /* Packs that no segment names hold what need not be stored again: other sessions may have left some, and a
- * segment that is damaged or gone leaves all of its own. */
+ * segment that is damaged or gone leaves all of its own. That costs a listing, and the index is whole after
+ * it. */
 static int adopt(struct run *r, struct bk_error *err)
 {
     uint64_t adopted = 0;
-    const struct tree_dir *top = r->parent ? &snapshot_stream_of(&r->parent->snap, STREAM_TREE)->tree : NULL;
-    if (top && top->depth && !r->index_lacks) {
-        int e = index_has(r->index, &top->id, err);
-        r->index_lacks = e == 0 || e == BK_E_CORRUPT;
-        if (e < 0 && e != BK_E_CORRUPT)
-            return e;
-    }
-    if (!r->session || (!session_others(r->session) && !r->index_lacks))
+    if (!r->session)
         return 0;
     int e = index_adopt_packs(r->index, r->job, &adopted, err);
     if (e == 0 && adopted)
@@ -115,6 +103,11 @@ static int adopt(struct run *r, struct bk_error *err)
                 BK_COUNTED("%llu pack of earlier runs found again", "%llu packs of earlier runs found again",
                            adopted),
                 (unsigned long long)adopted);
+    /* A store that keeps what is damaged from being replaced must not keep us from backing up. */
+    if (e == BK_E_PERM || e == BK_E_UNSUPPORTED) {
+        job_log(r->job, JOB_WARN, "the index stays incomplete: %s", err->text);
+        e = 0;
+    }
     return e;
 }
 
@@ -124,11 +117,12 @@ static int open_repo(struct run *r, bool compares, struct bk_error *err)
     if (e < 0)
         return e;
     choose_parent(r, compares);
-    e = index_open(r->repo, report_segment, r, &r->index, err);
+    e = index_open(r->repo, report_damage, r, &r->index, err);
     if (e == 0)
         e = adopt(r, err);
     if (e < 0)
         return e;
+    index_set_job(r->index, r->job);
     size_t cache =
         r->job->memory_bytes / 8 < ((size_t)64 << 20) ? r->job->memory_bytes / 8 : (size_t)64 << 20;
     if (r->parent)

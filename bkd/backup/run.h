@@ -23,7 +23,6 @@ struct run {
     struct catalog catalog;
     const struct catalog_item *parent; /* NULL: full */
     struct index *index;
-    bool index_lacks; /* a segment is damaged or gone */
     struct reader *reader;
     struct writer *writer; /* NULL in a dry run */
     struct sink sink;

@@ -17,8 +17,27 @@ void check_content_clear(struct content_walk *w)
     bk_buf_clear(&w->path);
 }
 
+/* A segment is put before the snapshot that needs it. A chunk that only its pack knows of tells that one is
+ * gone, whose name nobody knows; told once. */
+static void see_where(struct content_walk *w, const struct chunk_loc *loc)
+{
+    struct bk_error why = { 0 };
+    char path[REPO_PATH];
+    if (!loc->recovered || w->c->index_damaged || w->c->index_lost)
+        return;
+    w->c->index_lost = true;
+    repo_pack_path(loc->kind, &loc->pack, path);
+    bk_fail(&why, BK_E_ABSENT, "a segment is missing: %s is needed and in none", path);
+    bk_hint(&why, "no file is hit; the next backup makes the index whole again");
+    check_found(w->c, "index/", &why);
+}
+
 int check_content_page(struct content_walk *w, const chunk_id *id, struct bk_buf *out, struct bk_error *err)
 {
+    struct bk_error ignored = { 0 };
+    struct chunk_loc loc;
+    if (w->c->rep.n_orphan_packs && index_find(w->c->index, id, &loc, &ignored) == 1)
+        see_where(w, &loc);
     return reader_chunk(w->reader, 0, CHUNK_META, id, out, err);
 }
 
@@ -79,9 +98,7 @@ static int unknown_chunk(struct content_walk *w, const chunk_id *id, struct bk_e
     char hex[2 * CHUNK_ID + 1];
     object_hex(id->b, CHUNK_ID, hex);
     bk_fail(&why, BK_E_ABSENT, "chunk %s is in no index segment", hex);
-    bk_hint(&why, w->c->rep.n_orphan_packs
-                      ? N_("a pack that no segment names may hold it: the next backup adopts those")
-                      : N_("the segment or pack that held it is gone"));
+    bk_hint(&why, "the pack that held it is gone");
     return tell_object(w, id->b, "index/", &why, err);
 }
 
@@ -132,7 +149,7 @@ static int check_extent(struct content_walk *w, const struct extent *x, uint64_t
     if (x->kind != EXTENT_DATA || (w->have_last && chunk_id_cmp(&w->last, &x->id) == 0))
         return 0;
     /* Is it there at all reads one page; where it is reads three. */
-    bool any_bad = w->c->bad_packs.n > 0 || w->c->index_damaged;
+    bool any_bad = w->c->bad_packs.n > 0 || w->c->index_damaged || w->c->rep.n_orphan_packs > 0;
     struct bk_error why = { 0 };
     int r = any_bad ? index_find(w->c->index, &x->id, &loc, &why) : index_has(w->c->index, &x->id, &why);
     if (check_fatal(r)) {
@@ -140,6 +157,8 @@ static int check_extent(struct content_walk *w, const struct extent *x, uint64_t
             *err = why;
         return r;
     }
+    if (r == 1 && any_bad)
+        see_where(w, &loc);
     if (r == 1 && !(any_bad && place_is_bad(w->c, &loc, &x->id))) {
         w->last = x->id;
         w->have_last = true;

@@ -6,6 +6,7 @@
 
 #include "bkd/job/pool.h"
 #include "bkd/repo/check_state.h"
+#include "bkd/repo/index_recover.h"
 
 struct packs {
     struct check *c;
@@ -109,6 +110,35 @@ static void count_orphans(struct packs *p)
             else
                 job_log(c->job, JOB_WARN, "%s is nothing that belongs to a repository", path);
         }
+}
+
+/* A pack that is named only now. */
+static int see_recovered(void *ctx, const struct segment_pack *sp, struct bk_error *err)
+{
+    struct packs *p = ctx;
+    char path[REPO_PATH];
+    enum chunk_kind kind = sp->kind == CHUNK_META ? CHUNK_META : CHUNK_DATA;
+    repo_pack_path(kind, &sp->name, path);
+    const struct names_item *item = names_find(&p->c->packs[kind], path);
+    if (!item || p->named[kind][item - p->c->packs[kind].v])
+        return 0;
+    return see_pack(p, sp, err);
+}
+
+/* Index damage alone hits no file: the packs say as well what is in them. */
+static int recover(struct packs *p, struct bk_error *err)
+{
+    struct check *c = p->c;
+    struct bk_error why = { 0 };
+    uint64_t n;
+    if (!c->index_damaged && !c->rep.n_orphan_packs)
+        return 0;
+    int r = index_recover(c->index, c->job, &n, &why);
+    if (check_fatal(r))
+        return bk_fail(err, r, "%s", why.text);
+    if (r < 0)
+        job_log(c->job, JOB_WARN, "%s", why.text);
+    return index_each_pack(c->index, see_recovered, p, err);
 }
 
 /* n of the packs at random come first (a partial shuffle). */
@@ -247,6 +277,9 @@ static int run(struct packs *p, struct bk_error *err)
     if (r < 0)
         return r;
     count_orphans(p);
+    r = recover(p, err);
+    if (r < 0)
+        return r;
     r = choose(p, err);
     return r < 0 ? r : read_chosen(p, err);
 }

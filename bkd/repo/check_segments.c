@@ -140,7 +140,8 @@ static int check_segment(struct check *c, const struct names_item *item, uint8_t
     }
     if (r < 0) {
         c->index_damaged = true;
-        bk_hint(&why, "packs that it names are known again once they are adopted by the next backup");
+        bk_hint(&why,
+                "no file is hit by this: what it held is read from the packs, and backups store it anew");
         check_found(c, item->name, &why);
     }
     return 0;

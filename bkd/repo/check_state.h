@@ -29,6 +29,7 @@ struct check {
     struct segment_pack *named;      /* owned: that the sound pages of segments name, some more than once */
     size_t n_named, cap_named;
     bool index_damaged; /* some segment is: being named by the index is then not enough */
+    bool index_lost;    /* told: what snapshots need is in no segment, and none is damaged */
 
     pthread_mutex_t lock; /* guards all below, and calls of fn */
     struct check_report rep;

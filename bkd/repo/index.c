@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "bkd/repo/index_inside.h"
 #include "bkd/repo/index_pages.h"
 
 #define PAGE_CACHE_BYTES ((size_t)24 << 20)
@@ -22,7 +23,10 @@ struct list {
 struct index {
     struct repo *repo;
     struct index_pages *pages;
-    pthread_mutex_t lock; /* who adds */
+    struct index_recovery recovery;
+    unsigned n_damaged;      /* left out on opening */
+    atomic_uint n_recovered; /* segments in the list */
+    pthread_mutex_t lock;    /* who adds */
     _Atomic(struct list *) list;
 };
 
@@ -61,25 +65,53 @@ static bool list_has(struct index *x, const char *object)
 {
     struct list *l = atomic_load(&x->list);
     for (size_t i = 0; i < atomic_load(&l->n); i++)
-        if (strcmp(l->v[i]->object, object) == 0)
+        if (strcmp(l->v[i]->object, object) == 0 && !atomic_load(&l->v[i]->damaged))
             return true;
     return false;
+}
+
+int index_join(struct index *x, struct index_segment *s, struct bk_error *err)
+{
+    bool there = false;
+    int r = 0;
+    pthread_mutex_lock(&x->lock);
+    if (!s->recovered)
+        there = list_has(x, s->object);
+    if (!there)
+        r = list_append(x, s, err);
+    if (r == 0 && s->recovered)
+        atomic_fetch_add(&x->n_recovered, 1);
+    pthread_mutex_unlock(&x->lock);
+    if (there)
+        index_segment_free(s);
+    return r;
 }
 
 int index_add_segment(struct index *x, const char *object, struct bk_error *err)
 {
     bk_auto(index_segment_free) struct index_segment *s = NULL;
     int r = index_segment_load(x->repo, object, &s, err);
-    if (r < 0)
-        return r;
-    pthread_mutex_lock(&x->lock);
-    if (!list_has(x, object)) {
-        r = list_append(x, s, err);
-        if (r == 0)
-            (void)bk_steal(s);
-    }
-    pthread_mutex_unlock(&x->lock);
+    if (r == 0)
+        r = index_join(x, s, err);
+    if (r == 0)
+        (void)bk_steal(s);
     return r;
+}
+
+struct index_segment *index_segment_at(struct index *x, size_t i)
+{
+    struct list *l = atomic_load(&x->list);
+    return i < atomic_load_explicit(&l->n, memory_order_acquire) ? l->v[i] : NULL;
+}
+
+struct index_recovery *index_recovery(struct index *x)
+{
+    return &x->recovery;
+}
+
+unsigned index_n_damaged(const struct index *x)
+{
+    return x->n_damaged;
 }
 
 struct names {
@@ -115,6 +147,7 @@ static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct
             r = 0;
         if (r < 0 && damaged && r != BK_E_NOMEM) {
             damaged(ctx, l.v[i], &why);
+            x->n_damaged++;
             r = 0;
         }
         if (r < 0 && err)
@@ -131,6 +164,7 @@ int index_open(struct repo *r, index_damage_fn *damaged, void *ctx, struct index
         return bk_fail(err, BK_E_NOMEM, "no memory for the index");
     x->repo = r;
     pthread_mutex_init(&x->lock, NULL);
+    index_recovery_init(&x->recovery);
     struct list *l = list_new(LIST_FIRST, NULL);
     if (!l)
         return bk_fail(err, BK_E_NOMEM, "no memory for the index");
@@ -157,6 +191,7 @@ void index_free(struct index *x)
         l = older;
     }
     index_pages_free(x->pages);
+    index_recovery_clear(&x->recovery);
     pthread_mutex_destroy(&x->lock);
     free(x);
 }
@@ -170,39 +205,6 @@ static int find_in(struct index *x, struct index_segment *s, const chunk_id *id,
         return 0;
     int r = index_pages_get(x->pages, s, (uint32_t)at, page, err);
     return r < 0 ? r : segment_page_find(&s->seg, (uint32_t)at, page, id, ret);
-}
-
-/* A page that cannot be read must not hide the same chunk in another segment: its error counts only when no
- * other has it. */
-static int find_entry(struct index *x, const chunk_id *id, struct index_segment **ret_s,
-                      struct segment_entry *ret, struct bk_error *err)
-{
-    uint8_t page[SEGMENT_PAGE];
-    struct list *l = atomic_load(&x->list);
-    int bad = 0;
-    size_t n = atomic_load_explicit(&l->n, memory_order_acquire);
-    /* With many segments the filters' cache misses are what a look-up waits for: have several under way. */
-    for (size_t i = n; i-- > 0 && n - i <= LOOK_AHEAD;)
-        segment_prefetch(&l->v[i]->seg, id);
-    for (size_t i = n; i-- > 0;) {
-        if (i >= LOOK_AHEAD)
-            segment_prefetch(&l->v[i - LOOK_AHEAD]->seg, id);
-        int r = find_in(x, l->v[i], id, page, ret, err);
-        if (r > 0) {
-            *ret_s = l->v[i];
-            return 1;
-        }
-        if (r < 0)
-            bad = r;
-    }
-    return bad;
-}
-
-int index_has(struct index *x, const chunk_id *id, struct bk_error *err)
-{
-    struct index_segment *s;
-    struct segment_entry e;
-    return find_entry(x, id, &s, &e, err);
 }
 
 static int frame_line(struct index *x, struct index_segment *s, uint32_t i, struct segment_frame *ret,
@@ -239,9 +241,9 @@ static bool plausible(const struct segment_frame *f, const struct segment_pack *
            (uint64_t)f->offset + f->stored_len <= p->bytes;
 }
 
-/* Where the entry of a segment says that its chunk lies: 1. */
-static int locate(struct index *x, struct index_segment *s, const struct segment_entry *e,
-                  struct chunk_loc *ret, struct bk_error *err)
+/* Where an entry's chunk lies: 1, or an error. */
+static int place(struct index *x, struct index_segment *s, const struct segment_entry *e,
+                 struct chunk_loc *ret, struct bk_error *err)
 {
     struct segment_frame f;
     struct segment_pack p;
@@ -257,16 +259,51 @@ static int locate(struct index *x, struct index_segment *s, const struct segment
                                .offset = f.offset,
                                .stored_len = f.stored_len,
                                .raw_len = f.raw_len,
-                               .slot = e->slot };
+                               .slot = e->slot,
+                               .recovered = s->recovered };
     return 1;
 }
 
+/* A page that cannot be read must not hide the same chunk in another segment: its error counts only when no
+ * other has it. ret NULL: is it there? */
+static int look(struct index *x, const chunk_id *id, bool recovered, struct chunk_loc *ret,
+                struct bk_error *err)
+{
+    uint8_t page[SEGMENT_PAGE];
+    struct segment_entry e;
+    struct list *l = atomic_load(&x->list);
+    int bad = 0;
+    size_t n = atomic_load_explicit(&l->n, memory_order_acquire);
+    /* With many segments the filters' cache misses are what a look-up waits for: have several under way. */
+    for (size_t i = n; i-- > 0 && n - i <= LOOK_AHEAD;)
+        segment_prefetch(&l->v[i]->seg, id);
+    for (size_t i = n; i-- > 0;) {
+        if (i >= LOOK_AHEAD)
+            segment_prefetch(&l->v[i - LOOK_AHEAD]->seg, id);
+        if (l->v[i]->recovered != recovered)
+            continue;
+        int r = find_in(x, l->v[i], id, page, &e, err);
+        if (r > 0 && ret)
+            r = place(x, l->v[i], &e, ret, err);
+        if (r > 0)
+            return 1;
+        if (r < 0)
+            bad = r;
+    }
+    return bad;
+}
+
+/* What the repository's own segments say goes first: a chunk is recovered only when none of them has it. */
 int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
 {
-    struct index_segment *s;
-    struct segment_entry e;
-    int r = find_entry(x, id, &s, &e, err);
-    return r <= 0 ? r : locate(x, s, &e, ret, err);
+    struct bk_error why = { 0 };
+    int r = look(x, id, false, ret, err);
+    if (r == 1 || atomic_load_explicit(&x->n_recovered, memory_order_acquire) == 0)
+        return r;
+    int e = look(x, id, true, ret, &why);
+    if (e < 0 && err)
+        *err = why;
+    return e ? e : r;
 }
 
 int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
@@ -280,7 +317,7 @@ int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *n
         struct chunk_loc loc;
         int r = find_in(x, l->v[i], id, page, &e, err);
         if (r > 0)
-            r = locate(x, l->v[i], &e, &loc, err);
+            r = place(x, l->v[i], &e, &loc, err);
         if (r < 0)
             bad = r;
         if (r > 0 && memcmp(loc.pack.b, not_in->b, PACK_NAME) != 0) {
@@ -291,45 +328,9 @@ int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *n
     return bad;
 }
 
-/* A name is its content: who was first put the same bytes. If they are not the same any more, they are
- * damaged and worth nothing, and make way. */
-static int put_named(struct store *s, const char *path, const struct bk_buf *bytes, struct bk_error *err)
+int index_has(struct index *x, const chunk_id *id, struct bk_error *err)
 {
-    bk_auto(bk_buf_clear) struct bk_buf there = BK_BUF(0);
-    struct bk_error why = { 0 };
-    int r = store_put(s, path, bytes->data, bytes->len, err);
-    if (r != BK_E_EXISTS)
-        return r;
-    r = store_get_all(s, path, bytes->len, &there, &why);
-    if (r == 0 && there.len == bytes->len && memcmp(there.data, bytes->data, bytes->len) == 0)
-        return 0;
-    if (r < 0 && r != BK_E_LIMIT && r != BK_E_CORRUPT && r != BK_E_ABSENT) {
-        *err = why;
-        return r;
-    }
-    r = store_remove(s, path, err);
-    return r < 0 ? r : store_put(s, path, bytes->data, bytes->len, err);
-}
-
-int index_put_segment(struct index *x, const struct segment_input *in, uint64_t *ret_bytes,
-                      struct bk_error *err)
-{
-    bk_auto(bk_buf_clear) struct bk_buf out = BK_BUF((size_t)1 << 30);
-    uint8_t hash[SUITE_HASH];
-    char hex[2 * SUITE_HASH + 1], path[REPO_PATH];
-    int r = segment_build(repo_keyring(x->repo), in, &out, err);
-    if (r == 0)
-        r = suite_hash(repo_keyring(x->repo)->suite, out.data, out.len, hash, err);
-    if (r < 0)
-        return bk_context(err, "build an index segment");
-    object_hex(hash, sizeof hash, hex);
-    snprintf(path, sizeof path, "index/%s", hex);
-    r = put_named(repo_store(x->repo), path, &out, err);
-    if (r < 0)
-        return bk_context(err, "put index segment %s", path);
-    *ret_bytes = out.len;
-    bk_buf_clear(&out);
-    return index_add_segment(x, path, err);
+    return index_find(x, id, NULL, err);
 }
 
 uint64_t index_entries(const struct index *x)
@@ -353,55 +354,4 @@ size_t index_resident_bytes(const struct index *x)
 struct repo *index_repo(const struct index *x)
 {
     return x->repo;
-}
-
-struct packs {
-    struct segment_pack *v;
-    size_t n, cap;
-};
-
-static int gather_packs(struct index_segment *s, struct packs *l, struct bk_error *err)
-{
-    uint8_t data[SEGMENT_PAGE];
-    uint32_t page, have = UINT32_MAX;
-    for (uint64_t i = 0; i < s->seg.n_packs; i++) {
-        if (l->n == l->cap) {
-            size_t cap = l->cap ? l->cap * 2 : 256;
-            struct segment_pack *v = reallocarray(l->v, cap, sizeof *v);
-            if (!v)
-                return bk_fail(err, BK_E_NOMEM, "no memory for the list of packs");
-            l->v = v;
-            l->cap = cap;
-        }
-        int r = segment_pack_page(&s->seg, i, &page, err);
-        if (r == 0 && page != have)
-            r = index_segment_page(s, page, data, err);
-        if (r < 0)
-            return bk_context(err, "index segment %s", s->object);
-        have = page;
-        segment_pack_line(data, i, &l->v[l->n++]);
-    }
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return memcmp(((const struct segment_pack *)a)->name.b, ((const struct segment_pack *)b)->name.b,
-                  PACK_NAME);
-}
-
-int index_each_pack(struct index *x, index_pack_fn *fn, void *ctx, struct bk_error *err)
-{
-    struct list *list = atomic_load(&x->list);
-    struct packs l = { 0 };
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < atomic_load(&list->n); i++)
-        r = gather_packs(list->v[i], &l, err);
-    if (l.n)
-        qsort(l.v, l.n, sizeof *l.v, by_name);
-    for (size_t i = 0; r == 0 && i < l.n; i++)
-        if (i == 0 || by_name(&l.v[i - 1], &l.v[i]) != 0)
-            r = fn(ctx, &l.v[i], err);
-    free(l.v);
-    return r;
 }

@@ -1,7 +1,9 @@
 /* Packs that no segment names: a run that was interrupted before its segment, or index objects that were
  * lost. Their directories say all that a segment needs. */
+#include "bkd/repo/index_adopt.h"
+
+#include "bkd/repo/index_inside.h"
 #include "bkd/repo/pack_key.h"
-#include "bkd/repo/segment_draft.h"
 #include "formats/base/wire.h"
 
 /* Bytes of working memory per entry while a segment is built: the entry, its place in the object, the
@@ -31,7 +33,8 @@ struct adoption {
     struct job *job;
     struct frame_codec *codec;
     struct segment_draft draft;
-    size_t full; /* entries at which the draft is put */
+    segment_draft_fn *take;
+    size_t full; /* entries at which the draft becomes a segment */
 };
 
 static int note_known(void *ctx, const struct segment_pack *p, struct bk_error *err)
@@ -189,11 +192,11 @@ static int adopt_all(struct adoption *a, const struct search *s, uint64_t *ret_p
             return r;
         n += (uint64_t)r;
         if (a->draft.n_entries >= a->full)
-            r = segment_draft_put(&a->draft, a->x, &bytes, err);
+            r = segment_draft_end(&a->draft, a->x, a->take, &bytes, err);
         if (r < 0)
             return r;
     }
-    int r = segment_draft_put(&a->draft, a->x, &bytes, err);
+    int r = segment_draft_end(&a->draft, a->x, a->take, &bytes, err);
     if (r == 0)
         *ret_packs = n;
     return r;
@@ -216,9 +219,10 @@ static size_t draft_full(const struct job *j)
     return n < DRAFT_MIN ? DRAFT_MIN : n > SEGMENT_DRAFT_FULL ? SEGMENT_DRAFT_FULL : n;
 }
 
-int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err)
+int index_adopt(struct index *x, struct job *j, segment_draft_fn *take, uint64_t *ret_packs,
+                struct bk_error *err)
 {
-    struct adoption a = { .x = x, .repo = index_repo(x), .job = j, .full = draft_full(j) };
+    struct adoption a = { .x = x, .repo = index_repo(x), .job = j, .take = take, .full = draft_full(j) };
     struct search s = { 0 };
     int r = find_orphans(x, &s, err);
     if (r == 0)
@@ -230,4 +234,10 @@ int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs, struc
     free(s.known.v);
     free(s.v);
     return r < 0 ? bk_context(err, "adopt packs into the index") : 0;
+}
+
+int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err)
+{
+    index_recovery(x)->puts = true;
+    return index_adopt(x, j, index_put_segment, ret_packs, err);
 }

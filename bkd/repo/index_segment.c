@@ -74,27 +74,63 @@ static int load_resident(struct repo *r, struct index_segment *s, struct bk_erro
     return segment_open(repo_keyring(r), page0, resident, (size_t)len, trailer, &s->seg, err);
 }
 
-int index_segment_load(struct repo *r, const char *object, struct index_segment **ret, struct bk_error *err)
+static int make(struct repo *r, const char *label, struct index_segment **ret, struct bk_error *err)
 {
-    bk_auto(index_segment_free) struct index_segment *s = calloc(1, sizeof *s);
+    struct index_segment *s = calloc(1, sizeof *s);
     if (!s)
         return bk_fail(err, BK_E_NOMEM, "no memory for an index segment");
     s->fd = -1;
     s->store = repo_store(r);
-    if ((size_t)snprintf(s->object, sizeof s->object, "%s", object) >= sizeof s->object)
-        return bk_fail(err, BK_E_LIMIT, "the name %s is too long", object);
-    int e = store_stat(s->store, object, &s->bytes, err);
-    if (e == 0)
-        e = open_descriptor(s, err);
-    if (e == 0)
-        e = load_resident(r, s, err);
+    *ret = s;
+    if ((size_t)snprintf(s->object, sizeof s->object, "%s", label) >= sizeof s->object)
+        return bk_fail(err, BK_E_LIMIT, "the name %s is too long", label);
+    return 0;
+}
+
+static int finish(struct repo *r, struct index_segment *s, struct bk_error *err)
+{
+    int e = load_resident(r, s, err);
     if (e < 0)
-        return bk_context(err, "open index segment %s", object);
+        return e;
     size_t bits = s->seg.n_pages / 8 + 1;
     s->checked = calloc(bits, sizeof *s->checked);
     if (!s->checked)
         return bk_fail(err, BK_E_NOMEM, "no memory for an index segment");
     s->resident_bytes = sizeof *s + bits + s->seg.resident_len;
+    return 0;
+}
+
+int index_segment_load(struct repo *r, const char *object, struct index_segment **ret, struct bk_error *err)
+{
+    bk_auto(index_segment_free) struct index_segment *s = NULL;
+    int e = make(r, object, &s, err);
+    if (e == 0)
+        e = store_stat(s->store, object, &s->bytes, err);
+    if (e == 0)
+        e = open_descriptor(s, err);
+    if (e == 0)
+        e = finish(r, s, err);
+    if (e < 0)
+        return bk_context(err, "open index segment %s", object);
+    *ret = bk_steal(s);
+    return 0;
+}
+
+int index_segment_load_adopt_fd(struct repo *r, const char *label, int fd, uint64_t bytes,
+                                struct index_segment **ret, struct bk_error *err)
+{
+    bk_auto(index_segment_free) struct index_segment *s = NULL;
+    int e = make(r, label, &s, err);
+    if (e < 0)
+        return e;
+    s->bytes = bytes;
+    s->fd = fd;
+    s->recovered = true;
+    e = finish(r, s, err);
+    if (e < 0) {
+        s->fd = -1; /* the caller's still */
+        return bk_context(err, "open index segment %s", label);
+    }
     *ret = bk_steal(s);
     return 0;
 }
@@ -116,16 +152,20 @@ int index_segment_page(struct index_segment *s, uint32_t page, uint8_t out[stati
     if (page >= s->seg.n_pages)
         return bk_fail(err, BK_E_CORRUPT, "%s has no page %u", s->object, page);
     int r = read_at(s, (uint64_t)page * SEGMENT_PAGE, out, SEGMENT_PAGE, err);
-    if (r < 0)
+    if (r < 0) {
+        atomic_store_explicit(&s->damaged, true, memory_order_relaxed);
         return r;
+    }
     /* Checked once: the digest costs more than the read, and whoever can change the page later can as well
      * take away the packs. A page that turns bad in between names a chunk that the read path refuses. */
     unsigned char bit = (unsigned char)(1u << (page % 8));
     if (atomic_load_explicit(&s->checked[page / 8], memory_order_relaxed) & bit)
         return 0;
     r = segment_page_check(&s->seg, page, out, err);
-    if (r < 0)
+    if (r < 0) {
+        atomic_store_explicit(&s->damaged, true, memory_order_relaxed);
         return bk_context(err, "page %u of %s", page, s->object);
+    }
     atomic_fetch_or_explicit(&s->checked[page / 8], bit, memory_order_relaxed);
     return 0;
 }

@@ -16,12 +16,17 @@ struct index_segment {
     uint64_t bytes;
     size_t resident_bytes; /* memory held */
     atomic_uchar *checked; /* a bit per page */
+    bool recovered;        /* in a file without a name: not in the repository */
+    atomic_bool damaged;   /* a page of it could not be read: what it names counts as not named */
     char object[REPO_PATH];
 };
 
 /* Reads trailer, page 0 and the resident part. CORRUPT, ABSENT, IO ... */
 int index_segment_load(struct repo *r, const char *object, struct index_segment **ret,
                        struct bk_error *err) BK_MUST_CHECK;
+/* The same for a segment's bytes in a file, whose descriptor is taken on success. label: for people. */
+int index_segment_load_adopt_fd(struct repo *r, const char *label, int fd, uint64_t bytes,
+                                struct index_segment **ret, struct bk_error *err) BK_MUST_CHECK;
 void index_segment_free(struct index_segment *s);
 BK_AUTO(struct index_segment *, index_segment_free)
 

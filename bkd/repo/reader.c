@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "bkd/repo/frame_cache.h"
+#include "bkd/repo/index_recover.h"
 #include "bkd/repo/pack_keys.h"
 
 enum { AEADS = 8 };
@@ -215,7 +216,7 @@ int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const ch
     struct chunk_loc loc, other;
     struct bk_error ignored;
     object_hex(id->b, CHUNK_ID, hex);
-    int e = index_find(r->index, id, &loc, err);
+    int e = index_locate(r->index, id, &loc, err);
     if (e == 0)
         return bk_fail(err, BK_E_ABSENT, "chunk %s is in no index", hex);
     if (e < 0)

@@ -55,6 +55,12 @@ int segment_draft_add(struct segment_draft *d, const struct segment_pack *p, con
 
 int segment_draft_put(struct segment_draft *d, struct index *x, uint64_t *ret_bytes, struct bk_error *err)
 {
+    return segment_draft_end(d, x, index_put_segment, ret_bytes, err);
+}
+
+int segment_draft_end(struct segment_draft *d, struct index *x, segment_draft_fn *take, uint64_t *ret_bytes,
+                      struct bk_error *err)
+{
     *ret_bytes = 0;
     if (d->n_packs == 0)
         return 0;
@@ -64,7 +70,7 @@ int segment_draft_put(struct segment_draft *d, struct index *x, uint64_t *ret_by
                                 .n_frames = d->n_frames,
                                 .packs = d->packs,
                                 .n_packs = d->n_packs };
-    int r = index_put_segment(x, &in, ret_bytes, err);
+    int r = take(x, &in, ret_bytes, err);
     if (r < 0)
         return r;
     d->n_entries = d->n_frames = d->n_packs = 0;

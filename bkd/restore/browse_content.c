@@ -1,5 +1,7 @@
 #include "bkd/restore/browse.h"
 
+#include "bkd/repo/index_recover.h"
+
 struct range {
     struct reader *reader;
     unsigned lane;
@@ -108,7 +110,7 @@ static int copy_extent(void *ctx, uint64_t offset, const struct extent *x, struc
         return 0;
     }
     struct chunk_loc loc;
-    int r = index_find(reader_index(c->reader), &x->id, &loc, err);
+    int r = index_locate(reader_index(c->reader), &x->id, &loc, err);
     if (r < 0)
         return r;
     if (r == 0)

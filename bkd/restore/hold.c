@@ -1,37 +1,12 @@
 #include "bkd/restore/hold.h"
 
-#define CACHE_MAX ((size_t)128 << 20)
+#include "bkd/repo/index_recover.h"
 
-struct index_trouble {
-    struct job *job;
-    bool lacks;
-};
+#define CACHE_MAX ((size_t)128 << 20)
 
 static void index_damage(void *ctx, const char *object, const struct bk_error *why)
 {
-    struct index_trouble *t = ctx;
-    t->lacks = true;
-    job_log(t->job, JOB_WARN, "index segment '%s' is left out: %s", object, why->text);
-}
-
-/* Losing index segments costs a scan of the packs, not the data. What cannot be put right is told when it is
- * missed. */
-static int open_index(struct repo *repo, struct job *j, struct index **ret, struct bk_error *err)
-{
-    struct index_trouble t = { .job = j };
-    struct bk_error why = { 0 };
-    uint64_t adopted;
-    int r = index_open(repo, index_damage, &t, ret, err);
-    if (r < 0 || (!t.lacks && index_entries(*ret)))
-        return r;
-    r = index_adopt_packs(*ret, j, &adopted, &why);
-    if (r == BK_E_CANCELLED) {
-        *err = why;
-        return r;
-    }
-    if (r < 0)
-        job_log(j, JOB_WARN, "packs that no index segment names are not found again: %s", why.text);
-    return 0;
+    job_log(ctx, JOB_WARN, "index segment '%s' is left out: %s", object, why->text);
 }
 
 /* A repository that cannot be written to has no collector either, or one that nothing can stop. */
@@ -57,9 +32,10 @@ int hold_open(struct repo *repo, struct job *j, const char *purpose, bool sessio
     size_t cache = j->memory_bytes / 4 > CACHE_MAX ? CACHE_MAX : j->memory_bytes / 4;
     int r;
     if ((session && (r = open_session(repo, j, purpose, &h.session, err)) < 0) ||
-        (r = open_index(repo, j, &h.index, err)) < 0 ||
+        (r = index_open(repo, index_damage, j, &h.index, err)) < 0 ||
         (r = pool_new(j->n_threads ? j->n_threads : 1, &h.pool, err)) < 0)
         return r;
+    index_set_job(h.index, j);
     h.lane = pool_workers(h.pool);
     if ((r = reader_new(repo, h.index, h.lane + 1, cache, &h.reader, err)) < 0)
         return r;

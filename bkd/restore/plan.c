@@ -1,5 +1,7 @@
 #include "bkd/restore/plan.h"
 
+#include "bkd/repo/index_recover.h"
+
 enum {
     UNIT_FRAMES = 16, /* 4 MiB of plaintext: one merged read */
     UNIT_ITEMS_BARE = 64,
@@ -360,7 +362,7 @@ int plan_add(struct plan *p, const struct extent *x, void *dst, uint64_t at, str
 {
     struct plan_item it = { .id = x->id, .off = x->off, .len = x->len, .at = at, .dst = dst };
     struct bk_error why = { 0 };
-    int r = index_find(reader_index(p->reader), &x->id, &it.loc, &why);
+    int r = index_locate(reader_index(p->reader), &x->id, &it.loc, &why);
     if (r == 0)
         bk_fail(&why, BK_E_ABSENT, "a chunk is not in the repository");
     if (r > 0 && it.loc.kind != CHUNK_DATA)

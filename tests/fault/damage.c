@@ -38,6 +38,7 @@ struct kind {
     bool opens_without;   /* the repository opens with one of them damaged */
     bool absence_is_fine; /* nothing refers to it: that one is gone cannot be seen */
     bool damage_is_fine;
+    bool hits_nothing;                           /* all of it is said elsewhere too */
     unsigned cases, named, refused, unseen;      /* how check and open saw it */
     unsigned files, files_reported, runs_failed; /* how restores went */
 };
@@ -51,7 +52,7 @@ static struct kind kinds[] = {
     { .prefix = "notes/", .opens_without = true, .absence_is_fine = true },
     { .prefix = "data/", .opens_without = true },
     { .prefix = "meta/", .opens_without = true },
-    { .prefix = "index/", .opens_without = true },
+    { .prefix = "index/", .opens_without = true, .hits_nothing = true },
 };
 
 static struct sample sample;
@@ -167,6 +168,8 @@ static void restore_all(struct kind *k, struct repo *r, const struct finding *f,
                 fail_msg("%s: the restore gave up: %s", what, err.text);
             continue;
         }
+        if (k->hits_nothing && problems.n)
+            fail_msg("%s: restore reports %s", what, problems.v[0].path);
         for (size_t p = 0; p < problems.n; p++)
             if (!sample_reported(&f->hits, problems.v[p].path))
                 fail_msg("%s: restore misses %s, check did not tell", what, problems.v[p].path);
@@ -210,6 +213,8 @@ static void judge(struct kind *k, struct store *mem, const char *name, enum harm
     f.named |= strcmp(k->prefix, "index/") == 0 && h == DELETE && report.n_damages > 0;
     if (!f.named && !fine)
         fail_msg("%s: check did not tell (%u findings)", what, (unsigned)report.n_damages);
+    if (k->hits_nothing && report.n_files_hit)
+        fail_msg("%s: check says that %u files are hit", what, (unsigned)report.n_files_hit);
     k->named += f.named;
     k->unseen += !f.named;
     restore_all(k, r, &f, what);

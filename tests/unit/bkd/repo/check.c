@@ -409,6 +409,8 @@ static void agree(struct repo *r, const char *name, enum hurt how, size_t at)
     assert_int_equal(t.bytes, truth.bad_bytes);
     if (!t.objects)
         fail_msg("%s, %d at %zu: nothing is told", name, how, at);
+    if (strncmp(name, "index/", 6) == 0 && t.files.n)
+        fail_msg("%s, %d at %zu: damage of the index hits %s", name, how, at, t.files.v[0]);
 }
 
 static void every_damage_of_every_object_is_told(void **state)

@@ -1,0 +1,26 @@
+/* Inside of an index: what its parts share. */
+#ifndef BKD_REPO_INDEX_INSIDE_H
+#define BKD_REPO_INDEX_INSIDE_H
+
+#include <pthread.h>
+
+#include "bkd/repo/index.h"
+#include "bkd/repo/index_segment.h"
+
+/* index_recover.c. The lock is taken before any other of the index. */
+struct index_recovery {
+    pthread_mutex_t lock; /* who recovers */
+    struct job *job;      /* borrowed, may be NULL */
+    bool puts;            /* who has a right to write makes the index whole for all */
+    atomic_bool done;
+};
+void index_recovery_init(struct index_recovery *v);
+void index_recovery_clear(struct index_recovery *v);
+struct index_recovery *index_recovery(struct index *x);
+
+/* Takes s on success; one whose name is there already is freed. */
+int index_join(struct index *x, struct index_segment *s, struct bk_error *err) BK_MUST_CHECK;
+/* The i-th that joined, or NULL past the last. */
+struct index_segment *index_segment_at(struct index *x, size_t i);
+
+#endif

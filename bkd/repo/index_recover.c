@@ -1,0 +1,119 @@
+#include "bkd/repo/index_recover.h"
+
+#include "bkd/repo/index_adopt.h"
+#include "bkd/repo/index_inside.h"
+
+void index_recovery_init(struct index_recovery *v)
+{
+    pthread_mutex_init(&v->lock, NULL);
+}
+
+void index_recovery_clear(struct index_recovery *v)
+{
+    pthread_mutex_destroy(&v->lock);
+}
+
+void index_set_job(struct index *x, struct job *j)
+{
+    index_recovery(x)->job = j;
+}
+
+/* A page is looked at when it is needed. To know which segments count, all are needed. */
+static int verify(struct index *x, struct job *j, struct bk_error *err)
+{
+    uint8_t data[SEGMENT_PAGE];
+    struct index_segment *s;
+    for (size_t i = 0; (s = index_segment_at(x, i)) != NULL; i++)
+        for (uint32_t p = 0; p < s->seg.n_pages && !atomic_load(&s->damaged); p++) {
+            struct bk_error why = { 0 };
+            int r = index_segment_page(s, p, data, &why);
+            if (r < 0 && r != BK_E_NOMEM)
+                job_log(j, JOB_WARN, "index segment '%s': %s: its packs are read instead", s->object,
+                        why.text);
+            else if (r < 0)
+                return bk_fail(err, r, "%s", why.text);
+            if (p % 1024 == 0 && (r = job_check(j, err)) < 0)
+                return r;
+        }
+    return 0;
+}
+
+/* Under the recovery's lock. */
+static int recover(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err)
+{
+    struct index_recovery *v = index_recovery(x);
+    uint64_t n = 0;
+    int r = verify(x, j, err);
+    if (r == 0)
+        r = index_adopt(x, j, v->puts ? index_put_segment : index_keep_segment, &n, err);
+    if (r < 0)
+        return bk_context(err, "recover the index");
+    atomic_store(&v->done, true);
+    if (n)
+        job_log(j, JOB_INFO, "the index was incomplete: %llu packs found again", (unsigned long long)n);
+    *ret_packs = n;
+    return 0;
+}
+
+int index_recover(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err)
+{
+    struct index_recovery *v = index_recovery(x);
+    pthread_mutex_lock(&v->lock);
+    int r = recover(x, j, ret_packs, err);
+    pthread_mutex_unlock(&v->lock);
+    return r;
+}
+
+static int recover_silently(struct index *x, uint64_t *ret_packs, struct bk_error *err)
+{
+    struct job j = { .n_threads = 1 };
+    int r = job_init(&j, err);
+    if (r < 0)
+        return r;
+    r = recover(x, &j, ret_packs, err);
+    job_clear(&j);
+    return r;
+}
+
+/* Unless it was done while we waited. What fails for good must not be tried again for every chunk; only who
+ * is out of memory or told to stop leaves it to the next. */
+static int recover_once(struct index *x, struct bk_error *err)
+{
+    struct index_recovery *v = index_recovery(x);
+    struct bk_error why = { 0 };
+    uint64_t n;
+    int r = 0;
+    pthread_mutex_lock(&v->lock);
+    if (!atomic_load(&v->done))
+        r = v->job ? recover(x, v->job, &n, &why) : recover_silently(x, &n, &why);
+    if (r < 0 && r != BK_E_NOMEM && r != BK_E_CANCELLED) {
+        if (v->job)
+            job_log(v->job, JOB_WARN, "%s", why.text);
+        atomic_store(&v->done, true);
+        r = 0;
+    }
+    pthread_mutex_unlock(&v->lock);
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
+int index_locate(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+{
+    struct bk_error why = { 0 };
+    /* asked before the look-up: it may come to an end between the two */
+    bool done = atomic_load(&index_recovery(x)->done);
+    int r = index_find(x, id, ret, &why);
+    if (r == 1)
+        return 1;
+    if (!done && r != BK_E_NOMEM) {
+        int e = recover_once(x, err);
+        if (e < 0)
+            return e;
+        why = (struct bk_error){ 0 };
+        r = index_find(x, id, ret, &why);
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
