@@ -330,7 +330,7 @@ int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *n
 
 int index_has(struct index *x, const chunk_id *id, struct bk_error *err)
 {
-    return index_find(x, id, NULL, err);
+    return look(x, id, false, NULL, err);
 }
 
 uint64_t index_entries(const struct index *x)

@@ -37,7 +37,8 @@ int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struc
  * them. */
 int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
                          struct bk_error *err) BK_MUST_CHECK;
-/* index_find without the location: one page read at most */
+/* Is it in a segment of the repository? What was only recovered does not count: who writes must not rely on it. One page
+ * read at most. */
 int index_has(struct index *x, const chunk_id *id, struct bk_error *err) BK_MUST_CHECK;
 /* A segment that was just put joins. */
 int index_add_segment(struct index *x, const char *object, struct bk_error *err) BK_MUST_CHECK;
