@@ -202,10 +202,11 @@ static int adopt_all(struct adoption *a, const struct search *s, uint64_t *ret_p
     return r;
 }
 
-static int find_orphans(struct index *x, struct search *s, struct bk_error *err)
+/* recovered: packs that were only recovered count as named. */
+static int find_orphans(struct index *x, bool recovered, struct search *s, struct bk_error *err)
 {
     struct store *store = repo_store(index_repo(x));
-    int r = index_each_pack(x, note_known, &s->known, err); /* comes sorted */
+    int r = index_each_pack_of(x, recovered, note_known, &s->known, err); /* comes sorted */
     if (r == 0)
         r = store_list(store, "data/", note_orphan, s, err);
     if (r == 0)
@@ -224,7 +225,7 @@ int index_adopt(struct index *x, struct job *j, segment_draft_fn *take, uint64_t
 {
     struct adoption a = { .x = x, .repo = index_repo(x), .job = j, .take = take, .full = draft_full(j) };
     struct search s = { 0 };
-    int r = find_orphans(x, &s, err);
+    int r = find_orphans(x, take == index_keep_segment, &s, err);
     if (r == 0)
         r = frame_codec_new(0, &a.codec, err);
     if (r == 0)

@@ -20,6 +20,9 @@ struct index_recovery *index_recovery(struct index *x);
 
 /* Takes s on success; one whose name is there already is freed. */
 int index_join(struct index *x, struct index_segment *s, struct bk_error *err) BK_MUST_CHECK;
+/* index_each_pack, with or without what was only recovered. */
+int index_each_pack_of(struct index *x, bool recovered, index_pack_fn *fn, void *ctx,
+                       struct bk_error *err) BK_MUST_CHECK;
 /* The i-th that joined, or NULL past the last. */
 struct index_segment *index_segment_at(struct index *x, size_t i);
 

@@ -51,11 +51,17 @@ static int by_name(const void *a, const void *b)
 
 int index_each_pack(struct index *x, index_pack_fn *fn, void *ctx, struct bk_error *err)
 {
+    return index_each_pack_of(x, true, fn, ctx, err);
+}
+
+int index_each_pack_of(struct index *x, bool recovered, index_pack_fn *fn, void *ctx, struct bk_error *err)
+{
     struct index_segment *s;
     struct packs l = { 0 };
     int r = 0;
     for (size_t i = 0; r == 0 && (s = index_segment_at(x, i)) != NULL; i++)
-        r = gather(s, &l, err);
+        if (recovered || !s->recovered)
+            r = gather(s, &l, err);
     if (l.n)
         qsort(l.v, l.n, sizeof *l.v, by_name);
     for (size_t i = 0; r == 0 && i < l.n; i++)

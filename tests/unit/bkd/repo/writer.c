@@ -273,7 +273,9 @@ static void a_lost_index_is_rebuilt(void **state)
     damage(mem, l.v[0], -1); /* in the trailer of another */
     bk_auto(index_free) struct index *x = open_index(r);
     uint64_t adopted = 0;
-    assert_int_equal(readable(r, x, ids, CHUNKS), 0);
+    assert_int_equal(index_entries(x), 0);
+    assert_int_equal(readable(r, x, ids, CHUNKS), CHUNKS); /* recovered for this index only */
+    assert_int_equal(list_names(mem, "index/", &l), 0);
     OK(index_adopt_packs(x, &job, &adopted, &err));
     assert_int_equal(adopted, packs);
     assert_int_equal(readable(r, x, ids, CHUNKS), CHUNKS);
@@ -348,7 +350,7 @@ static void every_failing_call_is_an_error_and_leaves_sound_data(void **state)
             bk_auto(repo_free) struct repo *r = open_repository(mem);
             bk_auto(index_free) struct index *x = open_index(r);
             uint64_t adopted, before = index_entries(x);
-            assert_int_equal(readable(r, x, ids, N), before);
+            assert_true(readable(r, x, ids, N) >= before);
             OK(index_adopt_packs(x, &job, &adopted, &err));
             /* and the next run completes it */
             bk_auto(writer_free) struct writer *w = new_writer(r, x, &job, 1, 120);
