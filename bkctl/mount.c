@@ -3,6 +3,7 @@
 #define FUSE_USE_VERSION 35
 #include <errno.h>
 #include <fuse_lowlevel.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -564,6 +565,8 @@ static int run_session(struct mount *m, const struct mount_args *x, struct fuse_
     return r < 0 ? bk_fail_errno(err, -r, "serve the mount at %s", dir) : 0; /* positive: a signal ended it */
 }
 
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
 int mount_serve(struct app *a, const struct mount_args *x, const char *dir, struct bk_error *err)
 {
     struct mount m = { .a = a, .uid = getuid(), .gid = getgid() };
@@ -580,6 +583,9 @@ int mount_serve(struct app *a, const struct mount_args *x, const char *dir, stru
         struct fuse_session *session = fuse_session_new(&args, &ops, sizeof ops, &m);
         if (!session)
             r = bk_fail(err, BK_E_FAILED, "start FUSE");
+        /* libfuse leaves handlers alone that are set already, and ours would not end its loop. */
+        for (size_t i = 0; i < BK_COUNT(ending_signals); i++)
+            signal(ending_signals[i], SIG_DFL);
         if (session && fuse_set_signal_handlers(session) != 0)
             r = bk_fail(err, BK_E_FAILED, "start FUSE");
         if (r == 0)

@@ -314,7 +314,7 @@ int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *n
     int bad = 0;
     for (size_t i = atomic_load_explicit(&l->n, memory_order_acquire); i-- > 0;) {
         struct segment_entry e;
-        struct chunk_loc loc;
+        struct chunk_loc loc = { 0 };
         int r = find_in(x, l->v[i], id, page, &e, err);
         if (r > 0)
             r = place(x, l->v[i], &e, &loc, err);

@@ -115,7 +115,7 @@ int repo_pack_of_path(const char *path, enum chunk_kind *ret_kind, pack_name *re
         if (strncmp(path, pack_prefix[kind], n) != 0)
             continue;
         const char *fan = path + n;
-        pack_name name;
+        pack_name name = { { 0 } };
         if (strlen(fan) != 3 + 2 * PACK_NAME || fan[2] != '/' || strncmp(fan, fan + 3, 2) != 0 ||
             object_unhex(fan + 3, name.b, PACK_NAME) < 0)
             return 0;

@@ -240,7 +240,7 @@ static int look_back(struct frame_codec *c, struct suite_aead *aead, const uint8
                      const void *plain, size_t len, struct bk_error *err)
 {
     struct frame_header h;
-    uint8_t *seen;
+    uint8_t *seen = NULL;
     c->look.len = 0;
     int r = frame_check(frame, frame_len, &h, err);
     if (r == 0)

@@ -62,4 +62,13 @@ done
 cmp "$S/big" "$N/big"
 fusermount3 -u "$M"
 ! mountpoint -q "$M" || fail "still mounted"
+
+step "a signal ends it"
+"$BKCTL" --repo "$R" --key-file "$W/key" mount "$M" >/dev/null &
+pid=$!
+for _ in {1..100}; do ! mountpoint -q "$M" || break; sleep 0.1; done
+mountpoint -q "$M" || fail "not mounted again"
+kill -TERM "$pid"
+wait "$pid" || fail "exit $? after SIGTERM"
+! mountpoint -q "$M" || fail "still mounted after SIGTERM"
 figure "4 snapshots browsed, 6 readers at once"
