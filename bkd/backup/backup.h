@@ -1,7 +1,8 @@
 /* A backup run: source bracket, session, writer, commit.
  *
- * The run compares with a parent (level), reads what changed, and commits one complete snapshot. Nothing is visible before the
- * commit; after an error or cancellation no snapshot exists, and what was stored is used by the next run. */
+ * The run compares with a parent (level), reads what changed, and commits one complete snapshot. Nothing is
+ * visible before the commit; after an error or cancellation no snapshot exists, and what was stored is used
+ * by the next run. */
 #ifndef BKD_BACKUP_BACKUP_H
 #define BKD_BACKUP_BACKUP_H
 
@@ -10,27 +11,29 @@
 #include "formats/snapshot/snapshot.h"
 
 struct backup_files {
-    const char *const *paths; /* as given; made absolute, "." and ".." resolved lexically against the working directory */
+    const char *const
+        *paths; /* as given; made absolute, "." and ".." resolved lexically against the working directory */
     size_t n_paths;
     const char *const *excludes; /* gitignore-like patterns, in order; the last match wins */
     size_t n_excludes;
     const char *const *exclude_if_present; /* "NAME" or "NAME:CONTENT PREFIX" */
     size_t n_exclude_if_present;
-    bool exclude_caches;       /* CACHEDIR.TAG with its signature */
-    uint64_t exclude_larger;   /* bytes; 0 none */
+    bool exclude_caches;     /* CACHEDIR.TAG with its signature */
+    uint64_t exclude_larger; /* bytes; 0 none */
     bool one_file_system;
     bool no_xattrs;
-    bool ignore_ctime, ignore_inode; /* compare less: for network and FUSE file systems whose numbers change */
+    bool ignore_ctime,
+        ignore_inode; /* compare less: for network and FUSE file systems whose numbers change */
 };
 
 struct backup_common {
-    const char *name;         /* of the snapshot series; NULL: "HOST:PATH[,PATH...]" */
-    const char *host;         /* NULL: gethostname */
+    const char *name; /* of the snapshot series; NULL: "HOST:PATH[,PATH...]" */
+    const char *host; /* NULL: gethostname */
     const char *const *tags;
     size_t n_tags;
     enum snapshot_level level;
-    int zstd_level;           /* default 1 */
-    bool dry_run;             /* read and compare, put nothing */
+    int zstd_level; /* default 1 */
+    bool dry_run;   /* read and compare, put nothing */
     /* each exception as it happens; may be NULL; any thread */
     void (*on_exception)(void *ctx, const struct tree_exception *x);
     void *ctx;
@@ -45,8 +48,9 @@ BK_AUTO_CLEAR(struct backup_result, backup_result_clear)
 int backup_files(struct repo *r, struct job *j, const struct backup_common *c, const struct backup_files *f,
                  struct backup_result *ret, struct bk_error *err) BK_MUST_CHECK;
 
-/* Command source: store what argv writes to its standard output as the blob `stream`; FAILED with the command's exit status and the end
- * of its standard error when it fails: no snapshot then. argv NULL: standard input. */
+/* Command source: store what argv writes to its standard output as the blob `stream`; FAILED with the
+ * command's exit status and the end of its standard error when it fails: no snapshot then. argv NULL:
+ * standard input. */
 int backup_stream(struct repo *r, struct job *j, const struct backup_common *c, const char *stream,
                   const char *const *argv, struct backup_result *ret, struct bk_error *err) BK_MUST_CHECK;
 

@@ -7,27 +7,32 @@
 
 struct catalog_item {
     struct snapshot snap;
-    struct note note;      /* number 0: none; else note.tags replaces snap.tags */
+    struct note note; /* number 0: none; else note.tags replaces snap.tags */
 };
 struct catalog {
     struct catalog_item *v; /* owned, by (sequence, start) */
     size_t n;
-    size_t n_damaged;       /* snapshot objects that did not open */
+    size_t n_damaged; /* snapshot objects that did not open */
 };
 typedef void catalog_damage_fn(void *ctx, const char *object, const struct bk_error *why);
 /* damaged NULL: they are only counted. */
-int catalog_load(struct repo *r, catalog_damage_fn *damaged, void *ctx, struct catalog *ret, struct bk_error *err) BK_MUST_CHECK;
+int catalog_load(struct repo *r, catalog_damage_fn *damaged, void *ctx, struct catalog *ret,
+                 struct bk_error *err) BK_MUST_CHECK;
 void catalog_clear(struct catalog *c);
 BK_AUTO_CLEAR(struct catalog, catalog_clear)
 
-/* "latest", "NAME@latest", "NAME@ID-PREFIX" or a hex id prefix of at least 4 digits. ABSENT; AMBIGUOUS lists the candidates.
- * Snapshots in state INCOMPLETE are never "latest". */
-int catalog_resolve(const struct catalog *c, const char *name, const struct catalog_item **ret, struct bk_error *err) BK_MUST_CHECK;
-/* The newest complete (or with exceptions) snapshot of that name, of `level` if not 0; NULL when there is none. */
-const struct catalog_item *catalog_newest(const struct catalog *c, const char *name, enum snapshot_level level);
+/* "latest", "NAME@latest", "NAME@ID-PREFIX" or a hex id prefix of at least 4 digits. ABSENT; AMBIGUOUS lists
+ * the candidates. Snapshots in state INCOMPLETE are never "latest". */
+int catalog_resolve(const struct catalog *c, const char *name, const struct catalog_item **ret,
+                    struct bk_error *err) BK_MUST_CHECK;
+/* The newest complete (or with exceptions) snapshot of that name, of `level` if not 0; NULL when there is
+ * none. */
+const struct catalog_item *catalog_newest(const struct catalog *c, const char *name,
+                                          enum snapshot_level level);
 const struct snapshot_list *catalog_tags(const struct catalog_item *i);
 
-/* Change tags or hold: read the note in force, apply, put the next number; retried when somebody else was first. */
+/* Change tags or hold: read the note in force, apply, put the next number; retried when somebody else was
+ * first. */
 struct note_change {
     const char *const *add_tags;
     size_t n_add;
@@ -37,6 +42,7 @@ struct note_change {
     const char *reason;
     const char *who;
 };
-int catalog_annotate(struct repo *r, const struct catalog_item *i, const struct note_change *c, struct bk_error *err) BK_MUST_CHECK;
+int catalog_annotate(struct repo *r, const struct catalog_item *i, const struct note_change *c,
+                     struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 /* The read path: ids in, verified plaintext out.
  *
- * A reader holds pack keys and a cache of decoded frames (bounded), shared by its lanes. Everything it returns has passed the
- * frame's tag and the chunk's own name; a chunk that does not is CORRUPT, and the error names pack, frame and chunk.
- * Lanes: one thread each; the reader itself is shared. */
+ * A reader holds pack keys and a cache of decoded frames (bounded), shared by its lanes. Everything it
+ * returns has passed the frame's tag and the chunk's own name; a chunk that does not is CORRUPT, and the
+ * error names pack, frame and chunk. Lanes: one thread each; the reader itself is shared. */
 #ifndef BKD_REPO_READER_H
 #define BKD_REPO_READER_H
 
@@ -23,24 +23,26 @@ void reader_on_damage(struct reader *r, reader_damage_fn *fn, void *ctx);
 
 /* One whole chunk; out is replaced. Where it turns out damaged, its other places are tried once. ABSENT when
  * the index does not know it. */
-int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id, struct bk_buf *out,
-                 struct bk_error *err) BK_MUST_CHECK;
+int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id,
+                 struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 
 /* A decoded frame, shared and counted. */
 struct frame_ref;
 /* loc: of any chunk in it. cached: leave it in the cache for others. */
-int reader_frame(struct reader *r, unsigned lane, const struct chunk_loc *loc, bool cached, struct frame_ref **ret,
-                 struct bk_error *err) BK_MUST_CHECK;
-/* The chunk at a slot, borrowed while the ref is held, its name verified against id (once per frame and slot). */
-int frame_ref_chunk(struct frame_ref *f, uint16_t slot, const chunk_id *id, const uint8_t **ret, size_t *ret_len,
-                    struct bk_error *err) BK_MUST_CHECK;
+int reader_frame(struct reader *r, unsigned lane, const struct chunk_loc *loc, bool cached,
+                 struct frame_ref **ret, struct bk_error *err) BK_MUST_CHECK;
+/* The chunk at a slot, borrowed while the ref is held, its name verified against id (once per frame and
+ * slot). */
+int frame_ref_chunk(struct frame_ref *f, uint16_t slot, const chunk_id *id, const uint8_t **ret,
+                    size_t *ret_len, struct bk_error *err) BK_MUST_CHECK;
 void frame_ref_free(struct frame_ref *f); /* unref */
 BK_AUTO(struct frame_ref *, frame_ref_free)
 
-/* Read several frames of one pack, sorted by offset, with merged ranges (gaps up to 256 KiB are read along): fn is called for
- * each in order; a damaged one is passed with f NULL and its error, and the run goes on when fn returns 0. */
+/* Read several frames of one pack, sorted by offset, with merged ranges (gaps up to 256 KiB are read along):
+ * fn is called for each in order; a damaged one is passed with f NULL and its error, and the run goes on when
+ * fn returns 0. */
 typedef int reader_run_fn(void *ctx, size_t i, struct frame_ref *f, const struct bk_error *damage);
-int reader_run(struct reader *r, unsigned lane, const struct chunk_loc *locs, size_t n, reader_run_fn *fn, void *ctx,
-               struct bk_error *err) BK_MUST_CHECK;
+int reader_run(struct reader *r, unsigned lane, const struct chunk_loc *locs, size_t n, reader_run_fn *fn,
+               void *ctx, struct bk_error *err) BK_MUST_CHECK;
 
 #endif

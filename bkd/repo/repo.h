@@ -24,9 +24,10 @@ struct repo_init_opts {
     const struct slot_secret *secret; /* the first slot */
     const struct slot_cost *cost;     /* NULL: default */
     const char *label;
-    const struct config *config;      /* sizes; NULL: defaults */
+    const struct config *config; /* sizes; NULL: defaults */
 };
-/* The store is adopted on success. EXISTS when a config is there; on any failure what was put is removed again. */
+/* The store is adopted on success. EXISTS when a config is there; on any failure what was put is removed
+ * again. */
 int repo_init_adopt_store(struct store *store, const struct repo_init_opts *opts, const struct world *w,
                           struct repo **ret, struct bk_error *err) BK_MUST_CHECK;
 /* ABSENT: no repository there. AUTH, CORRUPT, VERSION. The store is adopted on success. */
@@ -52,7 +53,8 @@ int repo_pack_of_path(const char *path, enum chunk_kind *ret_kind, pack_name *re
 /* "snapshots/<hex>" and the like: prefix, then id in hex */
 void repo_id_path(const char *prefix, const uint8_t *id, size_t id_len, char out[static REPO_PATH]);
 
-/* Seal and put a record (random salt; a lost acknowledgement is resolved); fetch and open one (payload is replaced). */
+/* Seal and put a record (random salt; a lost acknowledgement is resolved); fetch and open one (payload is
+ * replaced). */
 int repo_put_record(struct repo *r, enum object_kind kind, const char *name, const void *payload, size_t len,
                     struct bk_error *err) BK_MUST_CHECK;
 int repo_get_record(struct repo *r, enum object_kind kind, const char *name, struct bk_buf *payload,

@@ -1,6 +1,6 @@
-/* Metadata onto what was restored: owner, extended attributes, mode, times, file system flags, in that order. chown
- * clears set-id bits and capabilities, so it comes first; attributes need a writable file, so they come before the mode; flags can
- * forbid everything else, so they come last.
+/* Metadata onto what was restored: owner, extended attributes, mode, times, file system flags, in that order.
+ * chown clears set-id bits and capabilities, so it comes first; attributes need a writable file, so they come
+ * before the mode; flags can forbid everything else, so they come last.
  *
  * What the system refuses is told to `trouble` and everything else is still done. Any thread. */
 #ifndef BKD_RESTORE_ATTRS_H
@@ -49,14 +49,16 @@ struct attrs_now {
     mode_t mode;   /* 07777; (mode_t)-1: unknown */
     bool existing; /* not made by this run: may have attributes and flags of its own */
     bool acl;      /* may have inherited an access list */
-    bool no_time;  /* leave the time: the content is not whole, a later restore must not take it for unchanged */
+    bool no_time;  /* leave the time: the content is not whole, a later restore must not take it for unchanged
+                    */
     bool no_flags; /* set later, by attrs_flags */
 };
 /* A regular file or directory by descriptor. */
-void attrs_apply_fd(const struct attrs_ctx *c, const void *where, int fd, const struct attrs *m, const struct attrs_now *now);
+void attrs_apply_fd(const struct attrs_ctx *c, const void *where, int fd, const struct attrs *m,
+                    const struct attrs_now *now);
 /* A symlink, fifo, socket or device by name, not followed. */
-void attrs_apply_at(const struct attrs_ctx *c, const void *where, int dirfd, const char *name, const struct attrs *m,
-                   const struct attrs_now *now);
+void attrs_apply_at(const struct attrs_ctx *c, const void *where, int dirfd, const char *name,
+                    const struct attrs *m, const struct attrs_now *now);
 /* Only the file system flags. */
 void attrs_flags(const struct attrs_ctx *c, const void *where, int fd, const struct attrs *m, bool existing);
 /* Does the entry have flags that would forbid to link or change it? */

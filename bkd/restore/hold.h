@@ -14,8 +14,8 @@ struct hold {
     struct reader *reader;
     unsigned lane; /* of the calling thread; the pool's workers have 0..lane-1 */
 };
-/* session: keep a collector from deleting what is read. Damaged index segments are logged and left out; what they held is
- * read from the packs when it is asked for. */
+/* session: keep a collector from deleting what is read. Damaged index segments are logged and left out; what
+ * they held is read from the packs when it is asked for. */
 int hold_open(struct repo *repo, struct job *j, const char *purpose, bool session, struct hold *ret,
               struct bk_error *err) BK_MUST_CHECK;
 void hold_close(struct hold *h);

@@ -6,8 +6,8 @@
  *   special.c   symlinks, devices    verify.c   reading back
  *   report.c    problems and counts
  *
- * Locks, in the order they may be taken: rfile.lock, tdir.lock (child before parent), handles.lock; run.lock and links_lock
- * are taken last and alone. */
+ * Locks, in the order they may be taken: rfile.lock, tdir.lock (child before parent), handles.lock; run.lock
+ * and links_lock are taken last and alone. */
 #ifndef BKD_RESTORE_RUN_H
 #define BKD_RESTORE_RUN_H
 
@@ -35,7 +35,8 @@ struct run {
     struct targets targets;
     struct handles files;
     struct tdir *root;
-    char *prefix; /* owned: snapshot path of the target itself, "" or "a/b"; what is reported starts with it */
+    char
+        *prefix; /* owned: snapshot path of the target itself, "" or "a/b"; what is reported starts with it */
     bool in_place; /* something was in the target before */
     bool verifying;
     uint8_t **scratch; /* owned: RUN_SCRATCH bytes per worker, made when needed */
@@ -63,7 +64,8 @@ struct place {
 
 /* report.c */
 void run_problem(struct run *r, const struct place *at, const struct bk_error *why);
-void run_trouble(void *ctx, const void *where, enum attrs_kind kind, const struct bk_error *why); /* attrs_ctx.trouble */
+void run_trouble(void *ctx, const void *where, enum attrs_kind kind,
+                 const struct bk_error *why); /* attrs_ctx.trouble */
 void run_count_item(struct run *r, const struct place *at);
 void run_log_refused(struct run *r);
 /* Codes after which going on makes no sense. */
@@ -84,7 +86,8 @@ int walk_below(struct run *r, struct walk_dir d, struct bk_error *err) BK_MUST_C
 /* walk_paths.c: all of it, or the chosen paths with the directories that lead to them. */
 int walk_paths(struct run *r, const struct tree_dir *root, struct bk_error *err) BK_MUST_CHECK;
 
-/* entry.c: one entry into the directory td, which is made. *ret_below: set when there is something to list. */
+/* entry.c: one entry into the directory td, which is made. *ret_below: set when there is something to list.
+ */
 int entry_restore(struct run *r, struct tdir *td, const struct tree_entry *e, struct walk_dir *ret_below,
                   bool *ret_descend, struct bk_error *err) BK_MUST_CHECK;
 
@@ -99,7 +102,8 @@ int file_restore(struct run *r, struct tdir *td, const struct tree_entry *e, con
                  struct link *link, struct bk_error *err) BK_MUST_CHECK;
 extern const struct plan_sink file_sink; /* ctx: the run */
 
-/* delta.c: make the bytes at [at, at+len) of fd equal to p (NULL: zeroes, as a hole when `hole`). Counts what it wrote. */
+/* delta.c: make the bytes at [at, at+len) of fd equal to p (NULL: zeroes, as a hole when `hole`). Counts what
+ * it wrote. */
 int delta_write(int fd, uint64_t at, const uint8_t *p, size_t len, uint8_t *scratch, uint64_t *n_written);
 int delta_zero(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch, uint64_t *n_written);
 
@@ -107,15 +111,17 @@ int delta_zero(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch, u
 int special_restore(struct run *r, struct tdir *td, const struct tree_entry *e, const struct file_seen *seen,
                     struct bk_error *err) BK_MUST_CHECK;
 
-/* links.c: 1: the name became, or will become, a link to one restored before; 0: the first one: *ret is to be told links_done. */
-int links_claim(struct run *r, struct tdir *td, const struct tree_entry *e, struct link **ret, struct bk_error *err) BK_MUST_CHECK;
+/* links.c: 1: the name became, or will become, a link to one restored before; 0: the first one: *ret is to be
+ * told links_done. */
+int links_claim(struct run *r, struct tdir *td, const struct tree_entry *e, struct link **ret,
+                struct bk_error *err) BK_MUST_CHECK;
 void links_done(struct run *r, struct link *l, bool exists);
 /* After all files: flags that would have forbidden links. Then frees. */
 void links_finish(struct run *r);
 
 /* verify.c */
 int verify_run(struct run *r, const struct tree_dir *root, struct bk_error *err) BK_MUST_CHECK;
-int verify_entry(struct run *r, struct tdir *td, const struct tree_entry *e, struct walk_dir *ret_below, bool *ret_descend,
-                 struct bk_error *err) BK_MUST_CHECK;
+int verify_entry(struct run *r, struct tdir *td, const struct tree_entry *e, struct walk_dir *ret_below,
+                 bool *ret_descend, struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
-/* Which entries of a snapshot are wanted: by include and exclude patterns (bkd/source/exclude.h). Immutable; any thread. */
+/* Which entries of a snapshot are wanted: by include and exclude patterns (bkd/source/exclude.h). Immutable;
+ * any thread. */
 #ifndef BKD_RESTORE_SELECT_H
 #define BKD_RESTORE_SELECT_H
 
@@ -21,7 +22,7 @@ int select_init(struct select *s, const char *const *includes, size_t n_includes
 void select_clear(struct select *s);
 bool select_is_all(const struct select *s);
 /* dir: absolute path of the directory it is in; inside: that directory was wanted itself. */
-enum select_verdict select_entry(const struct select *s, bool inside, const char *dir, size_t dir_len, const char *name,
-                                 size_t name_len, bool is_dir);
+enum select_verdict select_entry(const struct select *s, bool inside, const char *dir, size_t dir_len,
+                                 const char *name, size_t name_len, bool is_dir);
 
 #endif

@@ -168,8 +168,8 @@ static const struct store_ops dir_ops = {
     .free = dir_free,
 };
 
-/* May it lie in the place for a new repository? What an init that failed or was killed before its commit (the config)
- * leaves may, so that it can simply be run again. */
+/* May it lie in the place for a new repository? What an init that failed or was killed before its commit (the
+ * config) leaves may, so that it can simply be run again. */
 static bool may_be_there(const char *name)
 {
     static const char *const names[] = { ".", "..", "lost+found", "tmp", "keys", "keyring" };

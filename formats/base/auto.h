@@ -9,18 +9,18 @@
 #define bk_auto(free_fn) __attribute__((cleanup(bk_auto_##free_fn)))
 
 /* Once per type, beside its free function:  BK_AUTO(struct pack *, pack_free) */
-#define BK_AUTO(type, free_fn)                                         \
+#define BK_AUTO(type, free_fn)                                            \
     static inline __attribute__((unused)) void bk_auto_##free_fn(type *p) \
-    {                                                                  \
-        if (*p)                                                        \
-            free_fn(*p);                                               \
+    {                                                                     \
+        if (*p)                                                           \
+            free_fn(*p);                                                  \
     }
 
 /* For values that are cleared in place:  BK_AUTO_CLEAR(struct bk_buf, bk_buf_clear) */
-#define BK_AUTO_CLEAR(type, clear_fn)                                   \
+#define BK_AUTO_CLEAR(type, clear_fn)                                      \
     static inline __attribute__((unused)) void bk_auto_##clear_fn(type *p) \
-    {                                                                   \
-        clear_fn(p);                                                    \
+    {                                                                      \
+        clear_fn(p);                                                       \
     }
 
 #define bk_steal(p)                  \

@@ -9,8 +9,8 @@
 #include "formats/crypto/keyring.h"
 
 enum {
-    CHUNK_ID = 32,          /* bytes of an id */
-    CHUNK_MAX = 4 << 20,    /* bytes of plaintext of one chunk, any kind */
+    CHUNK_ID = 32,       /* bytes of an id */
+    CHUNK_MAX = 4 << 20, /* bytes of plaintext of one chunk, any kind */
 };
 enum chunk_kind { CHUNK_DATA = 0, CHUNK_META = 1 };
 enum { CHUNK_KINDS = 2 };
@@ -28,8 +28,8 @@ static inline int chunk_id_cmp(const chunk_id *a, const chunk_id *b)
 struct chunk_namer;
 int chunk_namer_new(const struct keyring *k, struct chunk_namer **ret, struct bk_error *err) BK_MUST_CHECK;
 /* data: len bytes, 0..CHUNK_MAX (LIMIT above); *ret is set on success only */
-int chunk_name(const struct chunk_namer *n, enum chunk_kind kind, const void *data, size_t len,
-               chunk_id *ret, struct bk_error *err) BK_MUST_CHECK;
+int chunk_name(const struct chunk_namer *n, enum chunk_kind kind, const void *data, size_t len, chunk_id *ret,
+               struct bk_error *err) BK_MUST_CHECK;
 void chunk_namer_free(struct chunk_namer *n);
 BK_AUTO(struct chunk_namer *, chunk_namer_free)
 

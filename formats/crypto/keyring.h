@@ -21,8 +21,8 @@ struct keyring {
     enum suite_id suite;
     uint8_t root[SUITE_KEY];
     uint8_t config_digest[SUITE_HASH];
-    uint32_t n_epochs;             /* >= 1; epoch numbers are 0..n_epochs-1 */
-    uint8_t (*epoch)[SUITE_KEY];   /* owned */
+    uint32_t n_epochs;           /* >= 1; epoch numbers are 0..n_epochs-1 */
+    uint8_t (*epoch)[SUITE_KEY]; /* owned */
 };
 
 void keyring_clear(struct keyring *k); /* wipes and frees */
@@ -47,8 +47,7 @@ int keyring_derive(const struct keyring *k, const char *label, uint8_t out[stati
                    struct bk_error *err) BK_MUST_CHECK;
 /* The key of one pack or record: HKDF(epoch key, salt, label). Labels: "pack", "record".
  * ABSENT when the epoch is not in the keyring. */
-int keyring_object_key(const struct keyring *k, uint32_t epoch,
-                       const uint8_t salt[static KEYRING_SALT], const char *label,
-                       uint8_t out[static SUITE_KEY], struct bk_error *err) BK_MUST_CHECK;
+int keyring_object_key(const struct keyring *k, uint32_t epoch, const uint8_t salt[static KEYRING_SALT],
+                       const char *label, uint8_t out[static SUITE_KEY], struct bk_error *err) BK_MUST_CHECK;
 
 #endif

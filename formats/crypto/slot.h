@@ -24,7 +24,7 @@ enum {
     SLOT_SALT = 32,
     SLOT_ID = 8,
     SLOT_LABEL_MAX = 255,
-    SLOT_RANDOM = 128,            /* bytes of randomness slot_seal takes */
+    SLOT_RANDOM = 128, /* bytes of randomness slot_seal takes */
     SLOT_KEYFILE_MIN = 32,
     SLOT_KEYFILE_MAX = 65536,
     SLOT_MEMORY_MAX_KIB = 1 << 20, /* KDF memory ceiling when opening, KiB */
@@ -32,20 +32,20 @@ enum {
 };
 
 struct slot {
-    uint8_t id[SLOT_ID];       /* random; its hex is the object's name */
+    uint8_t id[SLOT_ID]; /* random; its hex is the object's name */
     enum slot_kind kind;
     enum suite_id suite;
-    uint16_t optional;         /* the header's optional features: kept, because they are bound */
-    uint64_t created_s;        /* Unix seconds */
+    uint16_t optional;              /* the header's optional features: kept, because they are bound */
+    uint64_t created_s;             /* Unix seconds */
     char label[SLOT_LABEL_MAX + 1]; /* UTF-8, for people */
     enum slot_kdf kdf;
-    uint32_t kdf_memory_kib;   /* Argon2id: m; scrypt: N*r*128/1024 */
-    uint32_t kdf_passes;       /* Argon2id: t; scrypt: N as a power of two exponent */
-    uint32_t kdf_lanes;        /* Argon2id: p; scrypt: p (r is 8) */
+    uint32_t kdf_memory_kib; /* Argon2id: m; scrypt: N*r*128/1024 */
+    uint32_t kdf_passes;     /* Argon2id: t; scrypt: N as a power of two exponent */
+    uint32_t kdf_lanes;      /* Argon2id: p; scrypt: p (r is 8) */
     uint8_t salt[SLOT_SALT];
-    uint8_t public_key[65];    /* x25519: 32 bytes; sm2: 65, uncompressed point */
+    uint8_t public_key[65]; /* x25519: 32 bytes; sm2: 65, uncompressed point */
     size_t public_key_len;
-    uint8_t ephemeral[32];     /* x25519 only */
+    uint8_t ephemeral[32]; /* x25519 only */
     uint8_t wrapped[SLOT_WRAPPED_MAX];
     size_t wrapped_len;
 };
@@ -74,8 +74,8 @@ int slot_seal(const struct slot_secret *secret, enum suite_id suite, const struc
 /* AUTH when the secret does not open this slot (also when the kinds differ); USAGE when it is no
  * PEM key at all; LIMIT when the slot asks for more than the ceilings; UNSUPPORTED without Argon2.
  * ret_kek is unchanged after an error. */
-int slot_open(const struct slot *s, const struct slot_secret *secret,
-              uint8_t ret_kek[static SUITE_KEY], struct bk_error *err) BK_MUST_CHECK;
+int slot_open(const struct slot *s, const struct slot_secret *secret, uint8_t ret_kek[static SUITE_KEY],
+              struct bk_error *err) BK_MUST_CHECK;
 
 /* The whole object keys/<id>, with header and trailing digest. */
 int slot_encode(const struct slot *s, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;

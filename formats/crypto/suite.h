@@ -44,8 +44,8 @@ BK_AUTO(struct suite_digest *, suite_digest_free)
 struct suite_mac;
 int suite_mac_new(enum suite_id id, const uint8_t key[static SUITE_KEY], struct suite_mac **ret,
                   struct bk_error *err) BK_MUST_CHECK;
-int suite_mac(const struct suite_mac *m, const void *data, size_t len,
-              uint8_t out[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
+int suite_mac(const struct suite_mac *m, const void *data, size_t len, uint8_t out[static SUITE_HASH],
+              struct bk_error *err) BK_MUST_CHECK;
 /* The same over the concatenation of n pieces; a piece may be empty. */
 struct suite_piece {
     const void *data;
@@ -58,9 +58,8 @@ BK_AUTO(struct suite_mac *, suite_mac_free)
 
 /* HKDF (RFC 5869, extract and expand) with the suite's HMAC. ikm_len > 0; salt may be NULL when
  * salt_len is 0; info may be ""; out_len 1..8160 bytes (LIMIT otherwise). */
-int suite_hkdf(enum suite_id id, const uint8_t *ikm, size_t ikm_len, const uint8_t *salt,
-               size_t salt_len, const char *info, uint8_t *out, size_t out_len,
-               struct bk_error *err) BK_MUST_CHECK;
+int suite_hkdf(enum suite_id id, const uint8_t *ikm, size_t ikm_len, const uint8_t *salt, size_t salt_len,
+               const char *info, uint8_t *out, size_t out_len, struct bk_error *err) BK_MUST_CHECK;
 
 /* Authenticated encryption under one key. The nonce is a counter: 4 zero bytes, then the number
  * as 8 bytes big-endian (sm4 adds a 32-bit block counter from zero); the caller never uses a
@@ -72,12 +71,12 @@ int suite_aead_new(enum suite_id id, const uint8_t key[static SUITE_KEY], struct
                    struct bk_error *err) BK_MUST_CHECK;
 /* out: len + SUITE_TAG bytes (LIMIT when len passes SUITE_MESSAGE_MAX); in and out may be the same
  * address, else must not overlap. */
-int suite_aead_seal(struct suite_aead *a, uint64_t number, const void *aad, size_t aad_len,
-                    const void *in, size_t len, uint8_t *out, struct bk_error *err) BK_MUST_CHECK;
+int suite_aead_seal(struct suite_aead *a, uint64_t number, const void *aad, size_t aad_len, const void *in,
+                    size_t len, uint8_t *out, struct bk_error *err) BK_MUST_CHECK;
 /* in: len bytes including the tag (LIMIT below SUITE_TAG); out: len - SUITE_TAG bytes.
  * CORRUPT when the tag does not fit: out then holds nothing of use. */
-int suite_aead_open(struct suite_aead *a, uint64_t number, const void *aad, size_t aad_len,
-                    const void *in, size_t len, uint8_t *out, struct bk_error *err) BK_MUST_CHECK;
+int suite_aead_open(struct suite_aead *a, uint64_t number, const void *aad, size_t aad_len, const void *in,
+                    size_t len, uint8_t *out, struct bk_error *err) BK_MUST_CHECK;
 void suite_aead_free(struct suite_aead *a);
 BK_AUTO(struct suite_aead *, suite_aead_free)
 

@@ -22,7 +22,8 @@ struct fuse {
 /* Build from n keys (sorted or not; 0 is fine); fingerprints are appended to out, and out->data may
  * move: set ret->fingerprints afterwards. Deterministic. Takes about 24 bytes per key while it runs,
  * 8 more when there are equal keys. NOMEM, LIMIT. */
-int fuse_build(const uint64_t *keys, size_t n, struct fuse *ret, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+int fuse_build(const uint64_t *keys, size_t n, struct fuse *ret, struct bk_buf *out,
+               struct bk_error *err) BK_MUST_CHECK;
 bool fuse_has(const struct fuse *f, uint64_t key);
 /* Ask for the memory that fuse_has(f, key) will read: a caller with many filters hides their cache misses. */
 void fuse_prefetch(const struct fuse *f, uint64_t key);

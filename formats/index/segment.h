@@ -1,16 +1,16 @@
 /* Index segments: immutable, sorted, authenticated page by page.
  *
- *   page 0    object header (16) | entries, frames, packs u64 each | pages, first entry page, first frame page,
- *             first pack page, entry pages u32 each | zero
- *   entries   pages of SEGMENT_PAGE bytes; each holds up to SEGMENT_PER_PAGE entries in id order:
- *             id 32, frame u32 (into the frame table), slot u16; the page's last two bytes: how many, u16.
- *             Ids that share their first 8 bytes lie in the same page, so a fence never leaves a doubt
- *   frames    pages of 16-byte lines: pack u32 (into the pack table), offset u32, stored u32, raw u32
+ *   page 0    object header (16) | entries, frames, packs u64 each | pages, first entry page, first frame
+ * page, first pack page, entry pages u32 each | zero entries   pages of SEGMENT_PAGE bytes; each holds up to
+ * SEGMENT_PER_PAGE entries in id order: id 32, frame u32 (into the frame table), slot u16; the page's last
+ * two bytes: how many, u16. Ids that share their first 8 bytes lie in the same page, so a fence never leaves
+ * a doubt frames    pages of 16-byte lines: pack u32 (into the pack table), offset u32, stored u32, raw u32
  *   packs     pages of 40-byte lines: name 32, pack bytes u32, kind u8, zero
  *   resident  what a reader keeps in memory: page fences (first 8 bytes of the first id of each entry page,
  *             u64 big-endian value stored little-endian), page digests (16 bytes of HMAC per page 0..n),
  *             filter parameters and fingerprints
- *   trailer   resident offset u64, resident bytes u64, MAC 32 over (page 0 || resident || those 16 bytes), magic 8
+ *   trailer   resident offset u64, resident bytes u64, MAC 32 over (page 0 || resident || those 16 bytes),
+ * magic 8
  *
  * The MAC key is HKDF(root, "index"): nobody without it can make us believe that a chunk is stored. A page is
  * checked when it is first used. The object is called index/<hash of all bytes>. Nothing in it tells a
@@ -74,17 +74,17 @@ int segment_build(const struct keyring *k, const struct segment_input *in, struc
 /* A segment opened for look-up: everything but the pages. */
 struct segment {
     uint64_t n_entries, n_frames, n_packs;
-    uint32_t n_pages;        /* of all regions, page 0 included */
-    uint32_t entries_page;   /* first page of each region */
+    uint32_t n_pages;      /* of all regions, page 0 included */
+    uint32_t entries_page; /* first page of each region */
     uint32_t frames_page;
     uint32_t packs_page;
     uint32_t n_entry_pages;
     struct fuse filter;
-    uint8_t *resident;       /* owned copy: page 0, fences, digests, filter */
+    uint8_t *resident; /* owned copy: page 0, fences, digests, filter */
     size_t resident_len;
-    const uint8_t *fences;   /* into resident */
+    const uint8_t *fences; /* into resident */
     const uint8_t *digests;
-    struct suite_mac *mac;   /* owned */
+    struct suite_mac *mac; /* owned */
 };
 void segment_clear(struct segment *s);
 BK_AUTO_CLEAR(struct segment, segment_clear)
@@ -109,12 +109,14 @@ void segment_prefetch(const struct segment *s, const chunk_id *id);
 int segment_page_find(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],
                       const chunk_id *id, struct segment_entry *ret);
 /* Lines of checked pages. page_of: the page that holds line i. CORRUPT when i is out of range. */
-int segment_frame_page(const struct segment *s, uint64_t i, uint32_t *ret_page, struct bk_error *err) BK_MUST_CHECK;
+int segment_frame_page(const struct segment *s, uint64_t i, uint32_t *ret_page,
+                       struct bk_error *err) BK_MUST_CHECK;
 void segment_frame_line(const uint8_t data[static SEGMENT_PAGE], uint64_t i, struct segment_frame *ret);
-int segment_pack_page(const struct segment *s, uint64_t i, uint32_t *ret_page, struct bk_error *err) BK_MUST_CHECK;
+int segment_pack_page(const struct segment *s, uint64_t i, uint32_t *ret_page,
+                      struct bk_error *err) BK_MUST_CHECK;
 void segment_pack_line(const uint8_t data[static SEGMENT_PAGE], uint64_t i, struct segment_pack *ret);
-/* Number of entries in a checked entry page, 0..SEGMENT_PER_PAGE, and entry i of it. To walk all entries: pages
- * entries_page .. entries_page + n_entry_pages. */
+/* Number of entries in a checked entry page, 0..SEGMENT_PER_PAGE, and entry i of it. To walk all entries:
+ * pages entries_page .. entries_page + n_entry_pages. */
 unsigned segment_page_count(const uint8_t data[static SEGMENT_PAGE]);
 void segment_page_entry(const uint8_t data[static SEGMENT_PAGE], unsigned i, struct segment_entry *ret);
 

@@ -38,7 +38,7 @@ void config_defaults(struct config *c);
 int config_encode(const struct config *c, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 /* Checks ranges: 0 < min <= avg <= max <= CHUNK_MAX and so on; digest (of all before it) returned
  * to be compared with the keyring's. CORRUPT, or VERSION for an unknown chunker. */
-int config_decode(const void *data, size_t len, struct config *ret,
-                  uint8_t ret_digest[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
+int config_decode(const void *data, size_t len, struct config *ret, uint8_t ret_digest[static SUITE_HASH],
+                  struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -25,8 +25,8 @@ enum object_kind {
     OBJECT_KEYRING = 3,
     OBJECT_SESSION = 4,
     OBJECT_SNAPSHOT = 5,
-    OBJECT_VOID = 6,     /* a fenced session, under the name its snapshot would have had */
-    OBJECT_NOTE = 7,     /* tags and holds of a snapshot */
+    OBJECT_VOID = 6, /* a fenced session, under the name its snapshot would have had */
+    OBJECT_NOTE = 7, /* tags and holds of a snapshot */
     OBJECT_PACK = 8,
     OBJECT_INDEX = 9,
     OBJECT_GENERATION = 10, /* the collector's counter */

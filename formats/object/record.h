@@ -19,8 +19,8 @@
 enum {
     RECORD_MAX = 64 << 20, /* bytes of one record, stored or opened */
     RECORD_SALT = KEYRING_SALT,
-    RECORD_VERSION = 1,    /* of every kind that is a record */
-    RECORD_NAME_MAX = 255, /* bytes of an object's name */
+    RECORD_VERSION = 1,                                 /* of every kind that is a record */
+    RECORD_NAME_MAX = 255,                              /* bytes of an object's name */
     RECORD_FIXED = OBJECT_HEADER + 4 + RECORD_SALT + 4, /* before the ciphertext */
 };
 #define RECORD_EPOCH_KEK UINT32_MAX
@@ -28,8 +28,8 @@ enum {
 /* Seal payload as an object of `kind` named `name` under the newest epoch. random: salt.
  * Appended to out. LIMIT when payload or result pass RECORD_MAX. */
 int record_seal(const struct keyring *k, enum object_kind kind, const char *name,
-                const uint8_t random[static RECORD_SALT], const void *payload, size_t len,
-                struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+                const uint8_t random[static RECORD_SALT], const void *payload, size_t len, struct bk_buf *out,
+                struct bk_error *err) BK_MUST_CHECK;
 /* Appended to payload, which is unchanged after an error.
  * CORRUPT, VERSION, ABSENT (epoch not in the keyring), LIMIT. */
 int record_open(const struct keyring *k, enum object_kind kind, const char *name, const void *data,

@@ -12,15 +12,16 @@ enum session_role { SESSION_WRITER = 1, SESSION_READER = 2, SESSION_COLLECTOR = 
 struct session_record {
     uint8_t id[SESSION_ID];
     enum session_role role;
-    uint64_t generation;  /* of the repository when the session opened */
-    uint64_t counter;     /* renewals so far */
-    int64_t started_ns;   /* Unix time, for people only */
+    uint64_t generation; /* of the repository when the session opened */
+    uint64_t counter;    /* renewals so far */
+    int64_t started_ns;  /* Unix time, for people only */
     uint64_t pid;
     char host[SESSION_TEXT_MAX + 1];
     char purpose[SESSION_TEXT_MAX + 1]; /* "backup", "restore" ... */
 };
 
-int session_record_encode(const struct session_record *s, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+int session_record_encode(const struct session_record *s, struct bk_buf *out,
+                          struct bk_error *err) BK_MUST_CHECK;
 int session_record_decode(const void *data, size_t len, struct session_record *ret,
                           struct bk_error *err) BK_MUST_CHECK;
 

@@ -24,7 +24,7 @@
 enum {
     FRAME_HEADER = 32,
     FRAME_MAX_CHUNKS = 65535,
-    FRAME_MAX_RAW = 8 << 20,                 /* plaintext ceiling, bytes */
+    FRAME_MAX_RAW = 8 << 20,                  /* plaintext ceiling, bytes */
     FRAME_MAX_STORED = FRAME_MAX_RAW + 65536, /* payload ceiling, bytes */
     FRAME_DIRECTORY = 0x40,
 };
@@ -52,7 +52,8 @@ int frame_seal(struct frame_codec *c, struct suite_aead *aead, uint8_t kind, uin
                const void *plain, size_t len, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 
 /* Decode and bound-check the header; at least FRAME_HEADER bytes. CORRUPT. */
-int frame_header_decode(const void *data, size_t len, struct frame_header *ret, struct bk_error *err) BK_MUST_CHECK;
+int frame_header_decode(const void *data, size_t len, struct frame_header *ret,
+                        struct bk_error *err) BK_MUST_CHECK;
 /* Without keys: header and xxh3 of a whole frame. CORRUPT. */
 int frame_check(const void *data, size_t len, struct frame_header *ret, struct bk_error *err) BK_MUST_CHECK;
 
@@ -69,7 +70,8 @@ struct frame_table {
     const uint8_t *lengths; /* n_chunks times u32 */
 };
 /* CORRUPT when count and lengths do not add up exactly. */
-int frame_table_decode(const void *plain, size_t len, struct frame_table *ret, struct bk_error *err) BK_MUST_CHECK;
+int frame_table_decode(const void *plain, size_t len, struct frame_table *ret,
+                       struct bk_error *err) BK_MUST_CHECK;
 /* O(slot) walk; slot >= n_chunks is CORRUPT */
 int frame_table_chunk(const struct frame_table *t, uint32_t slot, const uint8_t **ret, size_t *ret_len,
                       struct bk_error *err) BK_MUST_CHECK;

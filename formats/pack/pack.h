@@ -3,9 +3,9 @@
  *   header    object header (16) | epoch u32 | chunk kind u8 | 3 zero | salt 32                = 56
  *   frames    one after the other, numbered from 0
  *   directory a frame of kind FRAME_DIRECTORY, number 0xffffffff: per frame
- *             offset u32, stored bytes u32 (header included), raw bytes u32, chunk count u32, then its chunk ids
- *   trailer   directory offset u64 | directory bytes u32 | frames u32 | chunks u32 | 4 zero
- *             | xxh3-64 over header and the 24 bytes before u64 | magic "BKPEND01" 8                  = 40
+ *             offset u32, stored bytes u32 (header included), raw bytes u32, chunk count u32, then its chunk
+ * ids trailer   directory offset u64 | directory bytes u32 | frames u32 | chunks u32 | 4 zero | xxh3-64 over
+ * header and the 24 bytes before u64 | magic "BKPEND01" 8                  = 40
  *
  * The key is keyring_object_key(epoch, salt, "pack"). A pack is called by the suite's hash of all
  * its bytes: data/<hex> or meta/<hex>. It has at most PACK_MAX_BYTES bytes. docs/formats/pack.md.
@@ -39,7 +39,8 @@ struct pack_header {
     uint8_t salt[KEYRING_SALT];
 };
 void pack_header_encode(const struct pack_header *h, uint8_t out[static PACK_HEADER]);
-int pack_header_decode(const void *data, size_t len, struct pack_header *ret, struct bk_error *err) BK_MUST_CHECK;
+int pack_header_decode(const void *data, size_t len, struct pack_header *ret,
+                       struct bk_error *err) BK_MUST_CHECK;
 
 struct pack_trailer {
     uint64_t dir_offset; /* of the directory frame's header */
@@ -74,7 +75,8 @@ BK_AUTO_CLEAR(struct pack_directory, pack_directory_clear)
 int pack_directory_add(struct pack_directory *d, uint32_t offset, uint32_t stored_len, uint32_t raw_len,
                        const chunk_id *ids, uint32_t n_chunks, struct bk_error *err) BK_MUST_CHECK;
 /* Plaintext of the directory frame. */
-int pack_directory_encode(const struct pack_directory *d, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+int pack_directory_encode(const struct pack_directory *d, struct bk_buf *out,
+                          struct bk_error *err) BK_MUST_CHECK;
 /* Frames must follow each other without gap or overlap from PACK_HEADER to dir_offset. CORRUPT. */
 int pack_directory_decode(const void *data, size_t len, const struct pack_trailer *t,
                           struct pack_directory *ret, struct bk_error *err) BK_MUST_CHECK;

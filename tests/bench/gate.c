@@ -341,7 +341,8 @@ int main(int argc, char **argv)
     lap(WRITE);
     double full = report("full", READ, GET, engine_full, &g);
 
-    double engine_restore = run((const char *[]){ bkctl, "-q", "restore", "latest", "--target", target, NULL });
+    double engine_restore =
+        run((const char *[]){ bkctl, "-q", "restore", "latest", "--target", target, NULL });
     char *again = target + strlen(target);
     strcpy(again, "2");
     mkdir(target, 0755);

@@ -113,15 +113,7 @@ static void hex_goes_both_ways(void **state)
 static void malformed_hex_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "",
-                                       "a",
-                                       "abc",
-                                       "abcde",
-                                       "abcg",
-                                       "ab d",
-                                       "ab\377d",
-                                       "0x12",
-                                       "abcd " };
+    static const char *const bad[] = { "", "a", "abc", "abcde", "abcg", "ab d", "ab\377d", "0x12", "abcd " };
     uint8_t out[2] = { 7, 7 };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(object_unhex(bad[i], out, 2), -1);
