@@ -25,8 +25,10 @@ struct dir {
     struct page *up_page; /* where the result goes */
     struct item *up_item;
     const char *name;               /* borrowed from up's listing */
-    const struct roots_node *roots; /* not NULL and not whole: only its children are looked at */
-    bool follow;                    /* a directory above a root may be reached through a symbolic link */
+    const struct roots_node *roots; /* what was named here and below, or NULL */
+    bool
+        only_roots; /* above a root, or on another file system: of the children only those that lead to one */
+    bool follow;    /* a directory above a root may be reached through a symbolic link */
     uint64_t dev, ino;
     uint64_t one_dev; /* the file system of its root */
 

@@ -25,15 +25,24 @@ void walk_own_xattrs(struct item *it, struct bk_buf *b)
     b->data = NULL;
 }
 
+/* Nothing is wrong with the source then: a snapshot that lacks what we had no memory or no descriptor for
+ * helps nobody. */
+static bool is_ours(int sys)
+{
+    return sys == ENOMEM || sys == EMFILE || sys == ENFILE;
+}
+
 void walk_trouble(struct walk *w, struct dir *d, const char *name, enum tree_trouble kind, int sys,
                   const char *detail)
 {
     struct bk_error err = { 0 };
     bk_auto(bk_buf_clear) struct bk_buf path = BK_BUF(SIZE_MAX);
     int r = dirs_path(d, name, &path, &err);
-    /* Nothing is wrong with the source: a snapshot that lacks what we had no memory for helps nobody. */
-    if (r == 0 && sys == ENOMEM)
+    if (r == 0 && is_ours(sys)) {
         r = bk_fail_errno(&err, sys, "read %s", (const char *)path.data);
+        if (sys != ENOMEM)
+            bk_hint(&err, "allow more open files (ulimit -n), or use fewer threads");
+    }
     if (r == 0)
         r = troubles_add(w->troubles, kind, sys, (const char *)path.data, detail, &err);
     if (r < 0)
@@ -48,14 +57,6 @@ void walk_trouble_errno(struct walk *w, struct dir *d, const char *name, int sys
         walk_trouble(w, d, name, TROUBLE_VANISHED, sys, N_("something else is there now"));
     else
         walk_trouble(w, d, name, TROUBLE_UNREADABLE, sys, "");
-}
-
-static size_t count_roots(const struct roots_node *n)
-{
-    size_t sum = n->whole ? 1 : 0;
-    for (size_t i = 0; i < n->n; i++)
-        sum += count_roots(n->children[i]);
-    return sum;
 }
 
 static int open_lanes(struct walk *w, struct bk_error *err)
@@ -103,7 +104,9 @@ static int start(struct walk *w, struct bk_error *err)
     struct dir *top = calloc(1, sizeof *top);
     if (!top)
         return bk_fail_errno(err, ENOMEM, "start a walk");
-    *top = (struct dir){ .task.run = walk_dir, .w = w, .name = "/", .roots = w->roots, .fd = -1 };
+    *top = (struct dir){
+        .task.run = walk_dir, .w = w, .name = "/", .roots = w->roots, .only_roots = !w->roots->whole, .fd = -1
+    };
     struct statx st;
     if (meta_stat(-1, "/", true, &st) == 0)
         top->one_dev = makedev(st.stx_dev_major, st.stx_dev_minor);
@@ -116,7 +119,7 @@ int walk_run(struct walk *w, struct bk_error *err)
 {
     w->ignore =
         (w->opts->ignore_ctime ? META_IGNORE_CTIME : 0u) | (w->opts->ignore_inode ? META_IGNORE_INODE : 0u);
-    w->n_roots = count_roots(w->roots);
+    w->n_roots = roots_count(w->roots);
     int r = open_lanes(w, err);
     if (r == 0)
         r = dirs_new(&w->dirs, err);

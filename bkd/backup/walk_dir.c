@@ -111,7 +111,7 @@ static int list_roots(struct dir *d, struct bk_error *err)
 
 static int list(struct walk *w, struct dir *d, int fd, unsigned lane, struct bk_error *err)
 {
-    if (d->roots && !d->roots->whole)
+    if (d->only_roots)
         return list_roots(d, err);
     struct bk_error why = { 0 };
     int r = listing_read(fd, &d->list, &why);
@@ -213,8 +213,7 @@ void walk_dir(struct task *t, unsigned lane)
         walk_trouble_errno(w, d, NULL, sys);
         if (d->up_item && (sys == ENOENT || sys == ESTALE))
             d->up_item->lost = true;
-        if (d->roots && d->roots->whole)
-            atomic_fetch_add(&w->roots_lost, 1);
+        atomic_fetch_add(&w->roots_lost, roots_count(d->roots));
         d->old = (struct old_dir){ 0 };
         walk_dir_done(w, d, lane);
         return;

@@ -77,10 +77,10 @@ static int new_dir(struct scan *s, size_t i, const struct statx *st, const struc
         it->e.dir = (struct tree_dir){ 0 };
     }
     uint64_t dev = makedev(st->stx_dev_major, st->stx_dev_minor);
-    const struct roots_node *node =
-        up->roots && !up->roots->whole ? roots_child(up->roots, (const char *)it->e.name) : NULL;
-    uint64_t one_dev = node ? dev : up->one_dev;
-    if (p->w->opts->one_file_system && dev != one_dev)
+    const struct roots_node *node = up->roots ? roots_child(up->roots, (const char *)it->e.name) : NULL;
+    uint64_t one_dev = node && (node->given || !node->whole) ? dev : up->one_dev;
+    bool foreign = p->w->opts->one_file_system && dev != one_dev;
+    if (foreign && !(node && node->n))
         return 0; /* the mount point is kept, empty */
     struct dir *d = calloc(1, sizeof *d);
     if (!d)
@@ -92,6 +92,7 @@ static int new_dir(struct scan *s, size_t i, const struct statx *st, const struc
                        .up_item = it,
                        .name = (const char *)it->e.name,
                        .roots = node,
+                       .only_roots = node && !node->given && (!node->whole || foreign || up->only_roots),
                        .follow = node && !node->whole,
                        .dev = dev,
                        .ino = st->stx_ino,
@@ -234,8 +235,7 @@ static int one(struct scan *s, size_t i, struct bk_error *err)
     struct walk *w = p->w;
     const struct listing *l = &p->dir->list;
     const char *name = listing_name(l, p->first + i);
-    const struct roots_node *node =
-        p->dir->roots && !p->dir->roots->whole ? roots_child(p->dir->roots, name) : NULL;
+    const struct roots_node *node = p->dir->roots ? roots_child(p->dir->roots, name) : NULL;
 
     const struct tree_entry *old = NULL;
     int r = find_old(s, i, &old, err);
@@ -247,8 +247,7 @@ static int one(struct scan *s, size_t i, struct bk_error *err)
     if (sys) {
         p->same = false;
         walk_trouble_errno(w, p->dir, name, sys);
-        if (node)
-            atomic_fetch_add(&w->roots_lost, 1);
+        atomic_fetch_add(&w->roots_lost, roots_count(node));
         return 0;
     }
     if (S_ISREG(st.stx_mode) && w->opts->exclude_larger && st.stx_size > w->opts->exclude_larger) {

@@ -93,27 +93,28 @@ static void make_whole(struct roots_node *n)
 {
     n->whole = true;
     for (size_t i = 0; i < n->n; i++)
-        roots_free(n->children[i]);
-    n->n = 0;
+        make_whole(n->children[i]);
 }
 
 static int insert(struct roots_node *top, const char *path, struct bk_error *err)
 {
     struct roots_node *n = top;
-    for (const char *p = path; !n->whole;) {
+    for (const char *p = path;;) {
         p += strspn(p, "/");
         size_t len = strcspn(p, "/");
-        if (!len) {
-            make_whole(n);
+        if (!len)
             break;
-        }
         if (len > 255)
             return bk_fail_errno(err, ENAMETOOLONG, "path '%s'", path);
-        n = child_for(n, p, len);
-        if (!n)
+        struct roots_node *c = child_for(n, p, len);
+        if (!c)
             return bk_fail_errno(err, ENOMEM, "path '%s'", path);
+        c->whole |= n->whole;
+        n = c;
         p += len;
     }
+    n->given = true;
+    make_whole(n);
     return 0;
 }
 
@@ -146,6 +147,14 @@ int roots_new(const char *const *paths, size_t n, struct roots_node **ret, struc
     }
     *ret = bk_steal(top);
     return 0;
+}
+
+size_t roots_count(const struct roots_node *n)
+{
+    size_t sum = n && n->given;
+    for (size_t i = 0; n && i < n->n; i++)
+        sum += roots_count(n->children[i]);
+    return sum;
 }
 
 const struct roots_node *roots_child(const struct roots_node *n, const char *name)
