@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <time.h>
 
 struct seen {
@@ -206,6 +207,46 @@ static void a_failing_store_leaves_a_snapshot_or_none(void **state)
     }
 }
 
+/* Too few descriptors are our trouble, not the source's: the run fails, or it has everything. */
+static void a_lack_of_descriptors_is_no_exception(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct rlimit old;
+    unsigned n_failed = 0;
+    put_dir("d");
+    put_dir("d/e");
+    put_file("d/e/f", "text", 4);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    for (rlim_t spare = 0; spare < 40; spare++) {
+        struct bed b = bed_new();
+        struct backup_result res = { 0 };
+        struct backup_files f = { .paths = (const char *const[]){ place }, .n_paths = 1 };
+        struct job j = { .n_threads = 2 };
+        assert_int_equal(job_init(&j, &err), 0);
+        int probe = open("/", O_RDONLY | O_DIRECTORY);
+        assert_true(probe >= 0);
+        close(probe);
+        struct rlimit low = { .rlim_cur = (rlim_t)probe + spare, .rlim_max = old.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        int r = backup_files(b.repo, &j, &b.common, &f, &res, &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        job_clear(&j);
+        if (r < 0) {
+            n_failed++;
+            assert_int_equal(err.sys, EMFILE);
+            assert_non_null(strstr(err.hint, "ulimit"));
+            assert_int_equal(count_objects(b.mem, "snapshots/"), 0);
+            err = (struct bk_error){ 0 };
+        } else {
+            assert_int_equal(res.snap.state, STATE_COMPLETE);
+            backup_result_clear(&res);
+        }
+        bed_free(&b);
+    }
+    assert_true(n_failed > 1 && n_failed < 40);
+}
+
 static void a_missing_path_starts_nothing(void **state)
 {
     (void)state;
@@ -257,6 +298,7 @@ int main(void)
         T(what_cannot_be_opened_is_an_exception),
         T(cancelling_leaves_no_snapshot),
         T(a_failing_store_leaves_a_snapshot_or_none),
+        T(a_lack_of_descriptors_is_no_exception),
         T(a_missing_path_starts_nothing),
         T(a_very_deep_tree_is_saved),
     };
