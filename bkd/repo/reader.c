@@ -181,7 +181,7 @@ int reader_frame(struct reader *r, unsigned lane, const struct chunk_loc *loc, b
 }
 
 /* Damage concerns one frame and is passed on; the rest ends the run. */
-static bool is_damage(int code)
+bool reader_is_damage(int code)
 {
     return code == BK_E_CORRUPT || code == BK_E_ABSENT || code == BK_E_IO || code == BK_E_VERSION;
 }
@@ -222,9 +222,9 @@ int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const ch
     if (e < 0)
         return bk_context(err, "chunk %s", hex);
     e = chunk_at(r, lane, kind, id, &loc, out, err);
-    if (is_damage(e) && r->on_damage)
+    if (reader_is_damage(e) && r->on_damage)
         r->on_damage(r->damage_ctx, &loc.pack);
-    if (is_damage(e) && index_find_elsewhere(r->index, id, &loc.pack, &other, &ignored) > 0 &&
+    if (reader_is_damage(e) && index_find_elsewhere(r->index, id, &loc.pack, &other, &ignored) > 0 &&
         chunk_at(r, lane, kind, id, &other, out, &ignored) == 0)
         return 0;
     return e < 0 ? bk_context(err, "chunk %s", hex) : 0;
@@ -260,7 +260,7 @@ static int deliver(struct run *u, size_t i, int e, struct frame_ref *f, struct b
 {
     if (e == 0)
         return u->fn(u->ctx, i, f, NULL);
-    if (is_damage(e))
+    if (reader_is_damage(e))
         return u->fn(u->ctx, i, NULL, why);
     if (err)
         *err = *why;
@@ -306,7 +306,7 @@ int reader_run(struct reader *r, unsigned lane, const struct chunk_loc *locs, si
         bool whole =
             check_loc(&locs[first], &why) == 0 &&
             fetch(r, u.lane, &locs[first], locs[first].offset, (size_t)(end - locs[first].offset), &why) == 0;
-        if (!whole && why.code && !is_damage(why.code)) {
+        if (!whole && why.code && !reader_is_damage(why.code)) {
             if (err)
                 *err = why;
             return why.code;

@@ -21,6 +21,9 @@ struct repo *reader_repo(const struct reader *r);
 typedef void reader_damage_fn(void *ctx, const pack_name *pack);
 void reader_on_damage(struct reader *r, reader_damage_fn *fn, void *ctx);
 
+/* Does the code say that bytes of the repository cannot be had, rather than that the run must end? */
+bool reader_is_damage(int code);
+
 /* One whole chunk; out is replaced. Where it turns out damaged, its other places are tried once. ABSENT when
  * the index does not know it. */
 int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id,

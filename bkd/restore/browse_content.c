@@ -116,11 +116,18 @@ static int copy_extent(void *ctx, uint64_t offset, const struct extent *x, struc
     if (r == 0)
         return bk_fail(err, BK_E_ABSENT, "a chunk of the file is not in the repository");
     bk_auto(frame_ref_free) struct frame_ref *f = NULL;
-    const uint8_t *p;
-    size_t len;
+    bk_auto(bk_buf_clear) struct bk_buf again = BK_BUF(CHUNK_MAX);
+    struct bk_error ignored = { 0 };
+    const uint8_t *p = NULL;
+    size_t len = 0;
     if ((r = reader_frame(c->reader, c->lane, &loc, true, &f, err)) < 0 ||
-        (r = frame_ref_chunk(f, loc.slot, &x->id, &p, &len, err)) < 0)
-        return r;
+        (r = frame_ref_chunk(f, loc.slot, &x->id, &p, &len, err)) < 0) {
+        if (!reader_is_damage(r) ||
+            reader_chunk(c->reader, c->lane, CHUNK_DATA, &x->id, &again, &ignored) < 0)
+            return r;
+        p = again.data; /* it was stored twice */
+        len = again.len;
+    }
     if (x->off > len || x->len > len - x->off)
         return bk_fail(err, BK_E_CORRUPT, "an extent reaches past the end of its chunk");
     memcpy(to, p + x->off, x->len);

@@ -103,8 +103,55 @@ struct unit_run {
     unsigned worker;
     const struct plan_item *const *v;
     size_t first[UNIT_FRAMES + 1]; /* item where frame i begins */
-    size_t n_done;                 /* items the sink has heard about */
+    size_t n_done;                 /* items the sink has heard about, or that are in lost */
+    struct lost_item *lost;        /* owned: what is damaged where it was looked for first */
+    size_t n_lost, lost_cap;
 };
+
+struct lost_item {
+    const struct plan_item *it;
+    struct bk_error why;
+};
+
+/* Tried elsewhere after the run, whose buffer the lane still needs. Without memory it is reported at once. */
+static void lose_one(struct unit_run *u, const struct plan_item *it, const struct bk_error *why)
+{
+    const struct plan_sink *sink = &u->plan->o.sink;
+    if (u->n_lost == u->lost_cap) {
+        size_t cap = u->lost_cap ? u->lost_cap * 2 : 16;
+        struct lost_item *v = reallocarray(u->lost, cap, sizeof *v);
+        if (!v) {
+            sink->damage(sink->ctx, u->worker, it, why);
+            return;
+        }
+        u->lost = v;
+        u->lost_cap = cap;
+    }
+    u->lost[u->n_lost++] = (struct lost_item){ .it = it, .why = *why };
+}
+
+/* A chunk that was stored twice outlives one of its packs. Neighbours are often of one chunk. */
+static void try_elsewhere(struct unit_run *u)
+{
+    struct plan *p = u->plan;
+    const struct plan_sink *sink = &p->o.sink;
+    bk_auto(bk_buf_clear) struct bk_buf chunk = BK_BUF(CHUNK_MAX);
+    const chunk_id *have = NULL;
+    for (size_t i = 0; i < u->n_lost; i++) {
+        const struct plan_item *it = u->lost[i].it;
+        struct bk_error err = { 0 };
+        if (!have || chunk_id_cmp(have, &it->id) != 0)
+            have = !pool_failed(p->pool) && reader_is_damage(u->lost[i].why.code) &&
+                           reader_chunk(p->reader, u->worker, CHUNK_DATA, &it->id, &chunk, &err) == 0
+                       ? &it->id
+                       : NULL;
+        if (!have || it->off > chunk.len || it->len > chunk.len - it->off)
+            sink->damage(sink->ctx, u->worker, it, &u->lost[i].why);
+        else if (sink->data(sink->ctx, u->worker, &it, 1, chunk.data + it->off, it->len, &err) < 0)
+            pool_fail(p->pool, &err);
+    }
+    free(u->lost);
+}
 
 /* Items from i on that follow each other in the destination and in memory, starting at bytes p. */
 static size_t neighbours(struct frame_ref *f, const struct plan_item *const *v, size_t i, size_t end,
@@ -140,9 +187,9 @@ static int on_frame(void *ctx, size_t frame, struct frame_ref *f, const struct b
         const uint8_t *p = NULL;
         size_t n = 1, len;
         if (!f) {
-            sink->damage(sink->ctx, u->worker, u->v[i], damage);
+            lose_one(u, u->v[i], damage);
         } else if (item_bytes(f, u->v[i], &p, &err) < 0) {
-            sink->damage(sink->ctx, u->worker, u->v[i], &err);
+            lose_one(u, u->v[i], &err);
         } else {
             n = neighbours(f, u->v, i, end, p, &len);
             u->n_done = i + n; /* the sink accounts for them, whatever it returns */
@@ -173,6 +220,7 @@ static void run_data(struct plan *p, unsigned worker, const struct plan_item *co
     struct bk_error err = { 0 };
     int r = pool_failed(p->pool) ? bk_fail(&err, BK_E_CANCELLED, "stopped after an error")
                                  : reader_run(p->reader, worker, locs, n_frames, on_frame, &u, &err);
+    try_elsewhere(&u);
     if (r >= 0 && u.n_done == n)
         return;
     if (!err.code)
