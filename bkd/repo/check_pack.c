@@ -208,18 +208,26 @@ static int name_chunks(struct check_pack_worker *w, const struct pack_frame *f, 
         return r;
     if (t.n_chunks != f->n_chunks)
         return bk_fail(err, BK_E_CORRUPT, "%u chunks where the directory says %u", t.n_chunks, f->n_chunks);
+    enum { BATCH = 32 };
     size_t at = 0;
-    for (uint32_t i = 0; i < t.n_chunks; i++) {
-        chunk_id id;
-        size_t len = bk_get_u32(t.lengths + 4 * (size_t)i);
-        if (len > CHUNK_MAX)
-            return bk_fail(err, BK_E_CORRUPT, "chunk %u is too long", i);
-        r = chunk_name(namer, w->pack->kind, t.plain + at, len, &id, err);
+    for (uint32_t first = 0; first < t.n_chunks; first += BATCH) {
+        struct suite_piece pieces[BATCH];
+        chunk_id ids[BATCH];
+        uint32_t n = t.n_chunks - first < BATCH ? t.n_chunks - first : BATCH;
+        for (uint32_t i = 0; i < n; i++) {
+            size_t len = bk_get_u32(t.lengths + 4 * (size_t)(first + i));
+            if (len > CHUNK_MAX)
+                return bk_fail(err, BK_E_CORRUPT, "chunk %u is too long", first + i);
+            pieces[i] = (struct suite_piece){ t.plain + at, len };
+            at += len;
+        }
+        r = chunk_name_many(namer, w->pack->kind, pieces, n, ids, err);
         if (r < 0)
             return r;
-        if (chunk_id_cmp(&id, &w->dir.ids[f->first_chunk + i]) != 0)
-            return bk_fail(err, BK_E_CORRUPT, "chunk %u is not the one that the directory names", i);
-        at += len;
+        for (uint32_t i = 0; i < n; i++)
+            if (chunk_id_cmp(&ids[i], &w->dir.ids[f->first_chunk + first + i]) != 0)
+                return bk_fail(err, BK_E_CORRUPT, "chunk %u is not the one that the directory names",
+                               first + i);
     }
     return 0;
 }

@@ -43,6 +43,28 @@ int chunk_name(const struct chunk_namer *n, enum chunk_kind kind, const void *da
     return 0;
 }
 
+int chunk_name_many(const struct chunk_namer *c, enum chunk_kind kind, const struct suite_piece *chunks,
+                    size_t n, chunk_id *ret, struct bk_error *err)
+{
+    size_t i = 0;
+    for (; i + 2 <= n; i += 2) {
+        uint8_t ids[2][SUITE_HASH];
+        if (chunks[i].len > CHUNK_MAX || chunks[i + 1].len > CHUNK_MAX || (unsigned)kind >= CHUNK_KINDS)
+            break;
+        int r = suite_mac_pair(c->mac[kind], chunks + i, ids, err);
+        if (r < 0)
+            return bk_context(err, "name a chunk");
+        memcpy(ret[i].b, ids[0], CHUNK_ID);
+        memcpy(ret[i + 1].b, ids[1], CHUNK_ID);
+    }
+    for (; i < n; i++) {
+        int r = chunk_name(c, kind, chunks[i].data, chunks[i].len, ret + i, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 void chunk_namer_free(struct chunk_namer *n)
 {
     if (!n)

@@ -58,7 +58,7 @@ struct slot_secret {
     size_t len;
 };
 
-/* How much work a passphrase guess takes; 0 or NULL means the default: Argon2id with 64 MiB, 3 passes,
+/* How much work a passphrase guess takes; 0 or NULL means the default: Argon2id with 64 MiB, 1 pass,
  * 1 lane; scrypt (in builds without Argon2, or when asked for) with N = 2^16, r = 8, p = 1. */
 struct slot_cost {
     enum slot_kdf kdf;

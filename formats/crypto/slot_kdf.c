@@ -8,7 +8,7 @@
 #include "formats/crypto/primitive.h"
 #include "formats/crypto/slot_parts.h"
 
-enum { SCRYPT_R = 8, SCRYPT_EXPONENT = 16, ARGON2_MEMORY_KIB = 64 << 10, ARGON2_PASSES = 3 };
+enum { SCRYPT_R = 8, SCRYPT_EXPONENT = 16, ARGON2_MEMORY_KIB = 64 << 10, ARGON2_PASSES = 1 };
 
 #ifdef HAVE_ARGON2
 enum { KDF_DEFAULT = SLOT_KDF_ARGON2ID, ARGON2_HERE = 1 };

@@ -120,6 +120,32 @@ static void mac_equals_hmac(void **state)
 }
 
 /* RFC 4231 keys of up to 32 bytes: a shorter HMAC key is the same key padded with zeroes */
+/* Lengths around block ends, equal and very different ones. */
+static void two_macs_at_once_equal_one_by_one(void **state)
+{
+    (void)state;
+    static uint8_t data[2][5000];
+    const size_t lengths[] = { 0, 1, 55, 56, 63, 64, 65, 127, 128, 129, 1000, 4095, 4096, 4999 };
+    const uint8_t key[SUITE_KEY] = { 3, 1, 4 };
+    fill(data[0], sizeof data[0], 11);
+    fill(data[1], sizeof data[1], 12);
+    for (enum suite_id id = SUITE_AES256_GCM; id <= SUITE_SM4; id++) {
+        struct bk_error err = { 0 };
+        bk_auto(suite_mac_free) struct suite_mac *m = NULL;
+        assert_int_equal(suite_mac_new(id, key, &m, &err), 0);
+        for (size_t i = 0; i < BK_COUNT(lengths); i++)
+            for (size_t k = 0; k < BK_COUNT(lengths); k++) {
+                const struct suite_piece pair[2] = { { data[0], lengths[i] }, { data[1], lengths[k] } };
+                uint8_t two[2][SUITE_HASH], one[SUITE_HASH];
+                assert_int_equal(suite_mac_pair(m, pair, two, &err), 0);
+                assert_int_equal(suite_mac(m, data[0], lengths[i], one, &err), 0);
+                assert_memory_equal(two[0], one, SUITE_HASH);
+                assert_int_equal(suite_mac(m, data[1], lengths[k], one, &err), 0);
+                assert_memory_equal(two[1], one, SUITE_HASH);
+            }
+    }
+}
+
 static void hmac_sha256_rfc4231(void **state)
 {
     (void)state;
@@ -254,6 +280,7 @@ int main(void)
         cmocka_unit_test(hash_known_answers),
         cmocka_unit_test(digest_in_pieces_equals_the_whole),
         cmocka_unit_test(mac_equals_hmac),
+        cmocka_unit_test(two_macs_at_once_equal_one_by_one),
         cmocka_unit_test(hmac_sha256_rfc4231),
         cmocka_unit_test(hkdf_sha256_rfc5869),
         cmocka_unit_test(hkdf_equals_its_definition),
