@@ -62,6 +62,25 @@ static struct timespec time_of(const struct tree_time *t)
     return (struct timespec){ .tv_sec = (time_t)t->s, .tv_nsec = (long)t->ns };
 }
 
+/* Names of one file show one number, so that programs that copy see a hard link. The nodes stay two: the
+ * kernel's number of a node is its own matter. The numbers are mixed from what the snapshot says, which needs
+ * no table of links; numbers of nodes stay far below them. */
+static ino_t shown_ino(const struct mnode *n)
+{
+    const struct tree_entry *e = &n->node.e;
+    if (n->kind != MNODE_ENTRY || e->type == TREE_DIR || e->nlink < 2)
+        return n->ino;
+    uint64_t h = 1469598103934665603u;
+    const uint64_t parts[] = { e->dev, e->ino };
+    for (size_t i = 0; i < SESSION_ID; i++)
+        h = (h ^ n->snap->id[i]) * 1099511628211u;
+    for (size_t i = 0; i < BK_COUNT(parts); i++) {
+        h = (h ^ parts[i]) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 32;
+    }
+    return (ino_t)((h >> 2) | (uint64_t)1 << 62);
+}
+
 static void entry_stat(const struct tree_entry *e, struct stat *st)
 {
     st->st_mode = type_bits(e->type) | (e->mode & 07777);
@@ -81,7 +100,7 @@ static void entry_stat(const struct tree_entry *e, struct stat *st)
 static void fill_stat(const struct mount *m, const struct mnode *n, struct stat *st)
 {
     *st = (struct stat){
-        .st_ino = n->ino, .st_nlink = 1, .st_uid = m->uid, .st_gid = m->gid, .st_blksize = 1 << 17
+        .st_ino = shown_ino(n), .st_nlink = 1, .st_uid = m->uid, .st_gid = m->gid, .st_blksize = 1 << 17
     };
     if (n->snap)
         st->st_mtim.tv_sec = st->st_ctim.tv_sec = st->st_atim.tv_sec =

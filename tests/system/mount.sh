@@ -32,7 +32,9 @@ step "the same as the source"
 L=$M/latest
 [ "$(ls "$M" | tr '\n' ' ')" = "ids latest snapshots " ] || { ls -la "$M"; fail "the top"; }
 N=$M/snapshots/a%2Fb/latest$S
-same "$S" "$N" --exclude=/fifo --no-hard-links
+same "$S" "$N" --exclude=/fifo
+[ "$N/big" -ef "$N/dir/big link" ] && [ "$(stat -c %h "$N/big")" = 2 ] || fail "a hard link is two files"
+[ "$N/big" -ef "$M/ids/$(bk snapshots --json | jq -r '.snapshots[0].id' | cut -c 1-8)"*"$S/big" ] && fail "two snapshots share a file"
 diff <(cd "$S" && find . -printf '%P %y %m %U %G %T@ %l\n' | sort) <(cd "$N" && find . -printf '%P %y %m %U %G %T@ %l\n' | sort)
 diff <(cd "$S" && getfattr -R -d -m- . 2>/dev/null | grep =) <(cd "$N" && getfattr -R -d -m- . 2>/dev/null | grep =) || fail "xattrs"
 cmp "$M/snapshots/stream/latest/out" <(seq 1 1000)
