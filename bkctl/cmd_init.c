@@ -35,7 +35,8 @@ static int check_place(const char *url, struct bk_error *err)
     uint64_t size;
     if (store_open(url, false, &world_real, &s, NULL) < 0 || store_stat(s, "config", &size, NULL) < 0)
         return 0; /* what is wrong with it is found when it is made */
-    return bk_fail(err, BK_E_EXISTS, "there is a repository at %s already", url);
+    bk_fail(err, BK_E_EXISTS, "there is a repository at %s already", url);
+    return bk_hint(err, "nothing was changed; choose another place, or use this repository as it is");
 }
 
 static int init_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)

@@ -2,7 +2,18 @@
 #include <string.h>
 
 #include "bkctl/command.h"
+#include "bkctl/exceptions.h"
 #include "bkctl/show.h"
+
+struct stats_args {
+    bool exceptions;
+};
+
+static const struct opt stats_opts[] = {
+    OPT_FLAG(struct stats_args, exceptions, 0, "exceptions",
+             N_("list what the backup of this snapshot could not save as it should be")),
+    OPT_END,
+};
 
 static const char *const areas[] = { N_("data"),  N_("meta"), N_("index"),   N_("snapshots"),
                                      N_("notes"), N_("keys"), N_("sessions") };
@@ -84,31 +95,48 @@ static int print(const struct usage *u, const struct totals *t, const struct vie
     return table_print(&table, stdout, err);
 }
 
-static int print_snapshot(struct app *a, const struct catalog_item *i)
+static void print_snapshot(struct app *a, const struct catalog_item *i)
 {
     const struct snapshot *s = &i->snap;
     if (a->g.json) {
         json_t *o = show_record("snapshot");
         json_object_set_new(o, "snapshot", show_snapshot_json(s, catalog_tags(i), &i->note));
         ui_emit(&a->ui, o);
-        return 0;
+        return;
     }
-    (void)show_backup_result(a, s, false); /* exceptions of that run are no failure of this one */
-    return 0;
+    show_snapshot(s);
+}
+
+/* Exceptions of that run are no failure of this one. */
+static int stats_snapshot(struct app *a, struct view *v, const char *name, bool exceptions,
+                          struct bk_error *err)
+{
+    const struct catalog_item *i;
+    int r = catalog_resolve(&v->catalog, name, &i, err);
+    if (r < 0)
+        return r;
+    if (!a->g.json)
+        print_snapshot(a, i);
+    if (exceptions)
+        r = exceptions_list(a, v, &i->snap, err);
+    if (r == 0 && a->g.json)
+        print_snapshot(a, i); /* the last line is the one that says all is there */
+    return r;
 }
 
 static int stats_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
-    (void)args;
+    const struct stats_args *x = args;
+    if (x->exceptions && !ops->n) {
+        bk_fail(err, BK_E_USAGE, "of which snapshot are the exceptions to be listed?");
+        return bk_hint(err, "name one: bkctl stats latest --exceptions");
+    }
     bk_auto(view_clear) struct view v = { 0 };
     int r = app_open_view(a, &v, err);
     if (r < 0)
         return r;
-    if (ops->n) {
-        const struct catalog_item *i;
-        r = catalog_resolve(&v.catalog, ops->v[0], &i, err);
-        return r < 0 ? r : print_snapshot(a, i);
-    }
+    if (ops->n)
+        return stats_snapshot(a, &v, ops->v[0], x->exceptions, err);
     struct usage u = { .a = a };
     r = store_list(repo_store(v.repo), "", on_object, &u, err);
     if (r < 0)
@@ -126,10 +154,14 @@ const struct command cmd_stats = {
     .name = "stats",
     .summary = N_("Show what the repository, or one snapshot, holds and takes"),
     .operands = N_("[SNAP]"),
+    .opts = stats_opts,
+    .args_size = sizeof(struct stats_args),
     .max_operands = 1,
-    .examples = (const struct example[]){ { N_("the whole repository"), "bkctl stats" },
-                                          { N_("one snapshot"), "bkctl stats latest" },
-                                          { 0 } },
+    .examples =
+        (const struct example[]){ { N_("the whole repository"), "bkctl stats" },
+                                  { N_("one snapshot"), "bkctl stats latest" },
+                                  { N_("what a backup could not read"), "bkctl stats latest --exceptions" },
+                                  { 0 } },
     .listing = true,
     .run = stats_run,
 };

@@ -6,6 +6,8 @@
 
 #include "bkctl/command.h"
 
+enum { EXCEPTION_TEXT = 512 }; /* bytes */
+
 json_t *show_record(const char *type)
 {
     json_t *o = json_object();
@@ -183,20 +185,34 @@ static const char *detail_text(const struct tree_exception *x, char *buf, size_t
     return text_path(text, strlen(text), buf, len);
 }
 
+static void exception_text(const struct tree_exception *x, char text[static EXCEPTION_TEXT])
+{
+    char detail[256];
+    int n = snprintf(text, EXCEPTION_TEXT, "%s", _(tree_trouble_text(x->trouble)));
+    if (x->detail_len && n > 0 && n < EXCEPTION_TEXT)
+        n += snprintf(text + n, EXCEPTION_TEXT - (size_t)n, _(": %s"), detail_text(x, detail, sizeof detail));
+    if (x->sys && n > 0 && n < EXCEPTION_TEXT)
+        snprintf(text + n, EXCEPTION_TEXT - (size_t)n, _(": %s"),
+                 bk_errno_text((int)x->sys, detail, sizeof detail));
+}
+
 void show_exception(void *ctx, const struct tree_exception *x)
 {
     struct app *a = ctx;
-    char text[512], detail[256];
-    int n = snprintf(text, sizeof text, "%s", _(tree_trouble_text(x->trouble)));
-    if (x->detail_len && n > 0 && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, _(": %s"), detail_text(x, detail, sizeof detail));
-    if (x->sys && n > 0 && (size_t)n < sizeof text)
-        snprintf(text + n, sizeof text - (size_t)n, _(": %s"),
-                 bk_errno_text((int)x->sys, detail, sizeof detail));
+    char text[EXCEPTION_TEXT];
+    exception_text(x, text);
     static const char *const codes[] = { "",        "unreadable", "vanished", "changed",
                                          "partial", "metadata",   "skipped" };
     size_t t = (size_t)x->trouble;
     ui_problem(&a->ui, "exception", x->path, x->path_len, t < BK_COUNT(codes) ? codes[t] : "", text);
+}
+
+void show_exception_line(FILE *f, const struct tree_exception *x)
+{
+    char text[EXCEPTION_TEXT];
+    exception_text(x, text);
+    text_path_put(f, x->path, x->path_len);
+    fprintf(f, _(": %s\n"), text);
 }
 
 static void print_backup(const struct snapshot *s, bool dry_run)
@@ -214,9 +230,13 @@ static void print_backup(const struct snapshot *s, bool dry_run)
     printf(_("  read %s, new %s, stored %s in %s\n"), text_bytes(s->read_bytes, b2),
            text_bytes(s->new_bytes, b3), text_bytes(s->stored_bytes, b4),
            text_seconds((double)(s->end_ns - s->start_ns) / 1e9, t));
+}
+
+void show_snapshot(const struct snapshot *s)
+{
+    print_backup(s, false);
     if (s->n_exceptions)
-        printf(ngettext("  %llu exception: see the warnings\n", "  %llu exceptions: see the warnings\n",
-                        (unsigned long)s->n_exceptions),
+        printf(ngettext("  %llu exception\n", "  %llu exceptions\n", (unsigned long)s->n_exceptions),
                (unsigned long long)s->n_exceptions);
 }
 
@@ -230,6 +250,10 @@ int show_backup_result(struct app *a, const struct snapshot *s, bool dry_run)
         ui_emit(&a->ui, o);
     } else if (!a->g.quiet) {
         print_backup(s, dry_run);
+        if (s->n_exceptions)
+            printf(ngettext("  %llu exception: see the warnings\n", "  %llu exceptions: see the warnings\n",
+                            (unsigned long)s->n_exceptions),
+                   (unsigned long long)s->n_exceptions);
     }
     return s->state == STATE_EXCEPTIONS || s->n_exceptions ? BK_E_EXCEPTIONS : 0;
 }

@@ -22,6 +22,10 @@ void show_entry_long(FILE *f, const void *path, size_t path_len, const struct tr
 int show_backup_result(struct app *a, const struct snapshot *s, bool dry_run);
 /* For backup_common.on_exception; ctx: the app. */
 void show_exception(void *ctx, const struct tree_exception *x);
+/* One line of a list: path and what was wrong. */
+void show_exception_line(FILE *f, const struct tree_exception *x);
+/* The facts of an old snapshot in a few lines. */
+void show_snapshot(const struct snapshot *s);
 /* First TEXT_ID_SHORT digits of a snapshot's id. */
 const char *show_short_id(const uint8_t id[static SESSION_ID], char out[static SHOW_ID]);
 /* "full", "complete": translated */

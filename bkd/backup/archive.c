@@ -23,8 +23,12 @@ struct import {
 static int fail_archive(struct import *im, struct bk_error *err)
 {
     const char *text = archive_error_string(im->a);
-    return bk_fail(err, BK_E_FAILED, "archive '%s': %s", im->path,
-                   text ? text : bk_text(N_("cannot be read")));
+    bk_fail(err, BK_E_FAILED, "archive '%s': %s", im->path, text ? text : bk_text(N_("cannot be read")));
+    if (archive_errno(im->a) == EILSEQ) /* libarchive's number for a format it does not know */
+        bk_hint(err,
+                "tar, cpio, zip, 7z and ISO 9660 archives can be imported; any other file is saved as it "
+                "is by a backup");
+    return BK_E_FAILED;
 }
 
 static int skip(struct import *im, const char *path, const char *why, struct bk_error *err)

@@ -118,6 +118,9 @@ static int open_target(struct run *r, struct bk_error *err)
         bk_fail(err, BK_E_USAGE, "the target '%s' is not empty", o->target);
         return bk_hint(err, "choose an empty directory, or allow existing files to be overwritten");
     }
+    /* In one with something in it, what is restored may lie in directories that can be written into. */
+    if (empty && (rc = target_check_writable(fd, o->target, err)) < 0)
+        return rc;
     rc = tdir_root(&r->targets, fd, fresh, &r->root, err);
     if (rc == 0)
         bk_steal_fd(&fd);

@@ -21,6 +21,20 @@ static int make_parents(const char *path, struct bk_error *err)
     return 0;
 }
 
+static int not_a_directory(const char *path, struct bk_error *err)
+{
+    bk_fail(err, BK_E_EXISTS, "the target '%s' is not a directory, or a part of its path is none", path);
+    return bk_hint(err, "choose another directory: it is made when it does not exist");
+}
+
+int target_check_writable(int fd, const char *path, struct bk_error *err)
+{
+    if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0 || (errno != EACCES && errno != EROFS))
+        return 0; /* else the writing itself will tell */
+    bk_fail_errno(err, errno, "write into the target '%s'", path);
+    return bk_hint(err, "choose a directory that you may write into");
+}
+
 int target_open(const char *path, int *ret_fd, bool *ret_fresh, struct bk_error *err)
 {
     bool fresh = false;
@@ -36,10 +50,14 @@ int target_open(const char *path, int *ret_fd, bool *ret_fresh, struct bk_error 
             fresh = true;
         else if (errno != EEXIST)
             return bk_fail_errno(err, errno, "make the directory '%s'", path);
+    } else if (errno == ENOTDIR) {
+        return not_a_directory(path, err);
     } else if (errno != EEXIST && errno != EROFS) {
         return bk_fail_errno(err, errno, "make the directory '%s'", path);
     }
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOTDIR)
+        return not_a_directory(path, err);
     if (fd < 0)
         return bk_fail_errno(err, errno, "open the directory '%s'", path);
     *ret_fd = fd;

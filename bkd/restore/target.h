@@ -45,6 +45,8 @@ struct targets {
 
 /* Open the directory `path`, made with its parents when absent. *ret_fresh: it was made. */
 int target_open(const char *path, int *ret_fd, bool *ret_fresh, struct bk_error *err) BK_MUST_CHECK;
+/* PERM, with a hint, when nothing can be made in it. path: for the message. */
+int target_check_writable(int fd, const char *path, struct bk_error *err) BK_MUST_CHECK;
 /* 1 when it has no entries. */
 int target_is_empty(int fd, struct bk_error *err) BK_MUST_CHECK;
 

@@ -59,7 +59,7 @@ step "init"
 expect 0 b init
 expect 0 env BKCTL_NEW_PASSWORD="$BKCTL_PASSWORD" "$BKCTL" -r "$R" --key-file "$W/key" key add --kdf scrypt
 state >"$W/before"
-wrong 4 "already" - b init
+wrong 4 "already" "another place" b init
 wrong 2 "unknown|must be one of|suite" "" b init --suite rot13
 state | cmp - "$W/before" || fail "a second init changed the repository"
 
@@ -139,10 +139,12 @@ wrong 3 "no/such" - b backup /no/such/path
 wrong 3 "no.list" - b backup --files-from "$W/no list"
 wrong 3 "no.archive" - b import "$W/no archive"
 echo "not an archive at all" >"$W/text"
-wrong 1 "[Uu]nrecognized" - b import "$W/text"
+wrong 1 "[Uu]nrecognized" "can be imported" b import "$W/text"
+wrong 2 "of which snapshot" "latest" b stats --exceptions
 [ "$(b snapshots --json | jq '.snapshots | length')" = "$n" ] || fail "a failed backup left a snapshot"
 echo in the way >"$W/file"
-wrong 11 "[Nn]ot a directory" - b restore latest --target "$W/file"
+wrong 4 "not a directory" "another directory" b restore latest --target "$W/file"
+wrong 4 "not a directory" "another directory" b restore latest --target "$W/file/below"
 mkdir "$W/full" && touch "$W/full/x"
 wrong 2 "empty" "overwr" b restore latest --target "$W/full"
 [ "$(ls "$W/full")" = x ] || fail "a refused restore wrote"
@@ -173,12 +175,17 @@ expect 10 as_user backup --json --name u "$S"
 last_json "$W/out" >/dev/null
 jq -es '[.[] | select(.type == "exception")] | length == 2' "$W/out" >/dev/null || { cat "$W/out"; fail "exceptions in JSON"; }
 [ "$(as_user snapshots --json | jq '.snapshots[-1].exceptions')" = 2 ] || fail "the snapshot does not count its exceptions"
+expect 0 as_user stats latest --exceptions
+grep -q 'unreadable: .*Permission denied' "$W/out" && grep -q 'locked: ' "$W/out" || { cat "$W/out"; fail "the exceptions of a snapshot are not listed"; }
+expect 0 as_user stats latest --exceptions --json
+jq -es '[.[] | select(.type == "exception") | .code] == ["unreadable", "unreadable"]' "$W/out" >/dev/null || { cat "$W/out"; fail "the exceptions of a snapshot in JSON"; }
+last_json "$W/out" | jq -e '.type == "snapshot" and .snapshot.exceptions == 2' >/dev/null || fail "the last line of stats"
 expect 0 as_user restore latest:"$S/dir" --strip --no-owner --target "$W/users/t"
 diff -r "$S/dir" "$W/users/t"
 if is_root; then
     wrong 14 "" - as_user backup --repo "$R" "$S"
     mkdir "$W/roots" && chmod 0755 "$W/roots"
-    expect 10 as_user restore latest --no-owner --target "$W/roots"
+    wrong 14 "[Pp]ermission denied" "may write" as_user restore latest --no-owner --target "$W/roots"
 fi
 chmod 0700 "$S/locked" && chmod 0600 "$S/unreadable"
 
