@@ -36,9 +36,16 @@ static int skip(struct import *im, const char *path, const char *why, struct bk_
     return troubles_add(&im->run->troubles, TROUBLE_SKIPPED, 0, path, why, err);
 }
 
-static struct tree_time time_of(time_t s, long ns)
+/* libarchive takes the fraction of a pax time as counting forwards from the whole second, also before 1970,
+ * where the text "-1.25" means one second and a quarter before it. */
+static struct tree_time time_of(const struct import *im, time_t s, long ns)
 {
-    return (struct tree_time){ .s = s, .ns = ns >= 0 && ns < 1000000000 ? (uint32_t)ns : 0 };
+    if (ns < 0 || ns >= 1000000000)
+        ns = 0;
+    bool tar = (archive_format(im->a) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+    if (tar && s < 0 && ns > 0)
+        return (struct tree_time){ .s = s - 1, .ns = 1000000000 - (uint32_t)ns };
+    return (struct tree_time){ .s = s, .ns = (uint32_t)ns };
 }
 
 static int by_name(const void *a, const void *b)
@@ -103,12 +110,13 @@ static int take_meta(struct import *im, struct archive_entry *e, struct graft_in
     i->uid = (uint32_t)archive_entry_uid(e);
     i->gid = (uint32_t)archive_entry_gid(e);
     if (archive_entry_mtime_is_set(e))
-        i->mtime = time_of(archive_entry_mtime(e), archive_entry_mtime_nsec(e));
-    i->ctime = archive_entry_ctime_is_set(e) ? time_of(archive_entry_ctime(e), archive_entry_ctime_nsec(e))
-                                             : i->mtime;
+        i->mtime = time_of(im, archive_entry_mtime(e), archive_entry_mtime_nsec(e));
+    i->ctime = archive_entry_ctime_is_set(e)
+                   ? time_of(im, archive_entry_ctime(e), archive_entry_ctime_nsec(e))
+                   : i->mtime;
     if (archive_entry_birthtime_is_set(e)) {
         i->flags |= TREE_HAS_BTIME;
-        i->btime = time_of(archive_entry_birthtime(e), archive_entry_birthtime_nsec(e));
+        i->btime = time_of(im, archive_entry_birthtime(e), archive_entry_birthtime_nsec(e));
     }
     if (i->type == TREE_CHAR || i->type == TREE_BLOCK) {
         i->rdev_major = (uint32_t)archive_entry_rdevmajor(e);

@@ -165,6 +165,18 @@ static void add_sparse(struct archive_entry *ae, const struct extents *x)
         archive_entry_sparse_add_entry(ae, (la_int64_t)x->len, 0);
 }
 
+/* libarchive writes second and fraction one after the other, also before 1970, where pax and all other
+ * readers count the fraction backwards. Of the last second before 1970 it cannot write a fraction at all. */
+static void set_mtime(const struct archive_out *o, struct archive_entry *ae, const struct tree_time *t)
+{
+    if (!o->links || t->s >= 0 || t->ns == 0)
+        archive_entry_set_mtime(ae, t->s, (long)t->ns);
+    else if (t->s == -1)
+        archive_entry_set_mtime(ae, -1, 0);
+    else
+        archive_entry_set_mtime(ae, t->s + 1, 1000000000 - (long)t->ns);
+}
+
 static int fill_entry(struct archive_out *o, const struct archive_item *it, struct bk_error *err)
 {
     struct archive_entry *ae = archive_entry_clear(o->entry);
@@ -176,7 +188,7 @@ static int fill_entry(struct archive_out *o, const struct archive_item *it, stru
     archive_entry_set_gid(ae, e->gid);
     archive_entry_set_uname(ae, name_of(o->snap->users, o->snap->n_users, e->uid));
     archive_entry_set_gname(ae, name_of(o->snap->groups, o->snap->n_groups, e->gid));
-    archive_entry_set_mtime(ae, e->mtime.s, (long)e->mtime.ns);
+    set_mtime(o, ae, &e->mtime);
     archive_entry_set_nlink(ae, 1);
     archive_entry_set_size(ae, 0);
     if (e->type == TREE_CHAR || e->type == TREE_BLOCK) {

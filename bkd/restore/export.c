@@ -262,13 +262,32 @@ static int open_temp(const char *output, char **ret_name, struct bk_error *err)
     return fd;
 }
 
+/* The name outlives a power cut as well. What stands at the path need not be writable or a file of ours: a
+ * directory that cannot be opened for reading, and a file system that has no sync of directories, are left
+ * alone. */
+static int sync_parent(const char *output, struct bk_error *err)
+{
+    const char *slash = strrchr(output, '/');
+    bk_auto(free) char *dir = !slash            ? strdup(".")
+                              : slash == output ? strdup("/")
+                                                : strndup(output, (size_t)(slash - output));
+    if (!dir)
+        return bk_fail(err, BK_E_NOMEM, "write '%s' to the medium", output);
+    bk_auto(close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        return 0;
+    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
+        return bk_fail_errno(err, errno, "write '%s' to the medium", output);
+    return 0;
+}
+
 static int name_output(int fd, const char *temp, const char *output, struct bk_error *err)
 {
     if (fsync(fd) < 0)
         return bk_fail_errno(err, errno, "write '%s' to the medium", output);
     if (rename(temp, output) < 0)
         return bk_fail_errno(err, errno, "name '%s'", output);
-    return 0;
+    return sync_parent(output, err);
 }
 
 int export_run(struct repo *r, struct job *j, const struct snapshot *s, const struct export_opts *o,
@@ -291,7 +310,7 @@ int export_run(struct repo *r, struct job *j, const struct snapshot *s, const st
     if (rc == 0)
         rc = name_output(fd, temp, o->output, err);
     if (rc < 0)
-        unlink(temp);
+        unlink(temp); /* nothing stands there any more once it has its name */
     else
         *ret = report;
     return rc;
