@@ -80,9 +80,12 @@ static void print(struct app *a, const struct check_report *p)
            TEXT_COUNTED(snapshots, "%llu snapshot", "%llu snapshots", p->n_snapshots),
            TEXT_COUNTED(chunks, "%llu chunk", "%llu chunks", p->n_chunks), TEXT_FILES(files, p->n_files),
            text_bytes(p->bytes_read, b), text_seconds(ui_seconds(&a->ui), t));
-    if (p->n_orphan_packs || p->n_stale_sessions)
-        printf(_("  left by interrupted runs: %s, %s (harmless)\n"),
-               TEXT_COUNTED(packs, "%llu pack", "%llu packs", p->n_orphan_packs),
+    if (p->n_orphan_packs)
+        printf(_("  %s in no index: an interrupted run or a lost part of the index leaves them, and the next "
+                 "backup takes them in\n"),
+               TEXT_COUNTED(packs, "%llu pack", "%llu packs", p->n_orphan_packs));
+    if (p->n_stale_sessions)
+        printf(_("  left by interrupted runs: %s (harmless)\n"),
                TEXT_COUNTED(objects, "%llu session", "%llu sessions", p->n_stale_sessions));
     if (p->n_damages || p->n_files_hit)
         printf(_("  DAMAGE: %s, %s hit\n"),

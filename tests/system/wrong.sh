@@ -251,3 +251,7 @@ again
 rm "$(find "$R/data" -type f | head -n 1)"
 expect 5 b check
 b ls latest:"$S" >/dev/null
+again
+rm "$R"/index/*
+b check >"$W/out" 2>"$W/err" || true
+grep -q 'packs\? in no index' "$W/out" && ! grep -q harmless "$W/out" || { cat "$W/out"; fail "what a lost index leaves is called harmless"; }
