@@ -48,12 +48,13 @@ stored_by() { jq 'select(.type == "result").snapshot.stored_bytes' "$1"; }
 measure
 rm -rf "$top/repo"
 done_kills=0 generation=0
+range=$duration_ms # of moments: a run with little to do is short, so it shrinks when kills come late and grows when they hit
 while [ $done_kills -lt "$kills" ]; do
     rm -rf "$top/repo" "$top/restored"
     run init >/dev/null
     expected=0 hit_before=$hit
     for _ in $(seq $round); do
-        ms=$((RANDOM % (duration_ms + 1)))
+        ms=$((RANDOM % (range + 1)))
         "$bkctl" backup --key-file "$top/key" --memory 64MiB --json --name kill "$top/source" >"$top/run.json" 2>/dev/null &
         pid=$!
         sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
@@ -70,15 +71,17 @@ while [ $done_kills -lt "$kills" ]; do
         [ "$n" -ge $((expected + (rc == 0))) ] || die "$((expected + (rc == 0))) snapshots had been committed and $n are there"
         if [ $rc = 137 ]; then
             hit=$((hit + 1))
+            range=$((range * 5 / 4 < duration_ms ? range * 5 / 4 + 1 : duration_ms))
         else
             committed=$((committed + 1))
+            range=$((range * 2 / 3 + 10))
             if [ "$expected" = 0 ] && [ "$hit" -gt "$hit_before" ]; then
                 first=$((first + 1))
                 [ "$(stored_by "$top/run.json")" -ge "$stored_fresh" ] || reused=$((reused + 1))
             fi
             # Something new for the next run, else it would have nothing to do.
             generation=$((generation + 1))
-            for d in $(seq 1 4 20); do folder "$d" "$generation"; done
+            for d in $(seq 1 7 20); do folder "$d" "$generation"; done
         fi
         expected=$n # a kill may also come between the commit and the exit
     done
