@@ -14,7 +14,7 @@ export BKCTL_LOCALEDIR=$W/domain
 mkdir "$W/source"
 echo x >"$W/source/x"
 repo
-chinese() { grep -qP '[\x{4e00}-\x{9fff}]' "$1"; }
+chinese() { LC_ALL=C.UTF-8 grep -qP '[\x{4e00}-\x{9fff}]' "$1"; }
 try() {
     expect 0 "$@" bk_ help
     chinese "$W/out" || fail "help is not Chinese: $*"
