@@ -1,7 +1,5 @@
 /* hold: a snapshot on hold is never deleted. */
-#include <string.h>
-
-#include "bkctl/command.h"
+#include "bkctl/annotate.h"
 #include "bkctl/show.h"
 
 struct hold_args {
@@ -16,35 +14,23 @@ static const struct opt hold_opts[] = {
 static int hold_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
     const struct hold_args *x = args;
-    bool set = !strcmp(ops->v[0], "set");
-    if (!set && strcmp(ops->v[0], "release")) {
-        bk_fail(err, BK_E_USAGE, "unknown action '%s'", ops->v[0]);
-        return bk_hint(err, "choose one of: %s", cmd_hold.verbs);
-    }
-    bk_auto(repo_free) struct repo *repo = NULL;
-    bk_auto(catalog_clear) struct catalog c = { 0 };
-    const struct catalog_item *item;
-    int r = app_open_repo(a, &repo, err);
-    if (r == 0)
-        r = app_load_catalog(a, repo, &c, err);
-    if (r == 0)
-        r = catalog_resolve(&c, ops->v[1], &item, err);
-    if (r < 0)
-        return r;
-    char who[512], id[SHOW_ID];
-    app_who(who, sizeof who);
-    struct note_change change = { .hold = set, .reason = x->reason ? x->reason : "", .who = who };
-    r = catalog_annotate(repo, item, &change, err);
+    int set = annotate_verb(ops, "set", "release", cmd_hold.verbs, err);
+    if (set < 0)
+        return set;
+    struct note_change change = { .hold = set, .reason = x->reason ? x->reason : "" };
+    uint8_t snapshot[SESSION_ID];
+    char id[SHOW_ID];
+    int r = annotate_snapshot(a, ops, &change, snapshot, err);
     if (r < 0)
         return r;
     if (a->g.json) {
         json_t *o = show_record("result");
-        json_object_set_new(o, "snapshot", json_string(text_hex(item->snap.id, SESSION_ID, id)));
+        json_object_set_new(o, "snapshot", json_string(text_hex(snapshot, SESSION_ID, id)));
         json_object_set_new(o, "hold", json_boolean(set));
         ui_emit(&a->ui, o);
     } else if (!a->g.quiet) {
         printf(set ? _("snapshot %s is on hold\n") : _("snapshot %s is no longer on hold\n"),
-               show_short_id(item->snap.id, id));
+               show_short_id(snapshot, id));
     }
     return 0;
 }

@@ -144,15 +144,6 @@ int pool_drain(struct pool *p, struct bk_error *err)
     return code;
 }
 
-size_t pool_waiting(const struct pool *p)
-{
-    struct pool *mutable = (struct pool *)p;
-    pthread_mutex_lock(&mutable->lock);
-    size_t n = p->waiting;
-    pthread_mutex_unlock(&mutable->lock);
-    return n;
-}
-
 void pool_wait_below(struct pool *p, size_t n)
 {
     pthread_mutex_lock(&p->lock);

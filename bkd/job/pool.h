@@ -29,8 +29,6 @@ void pool_fail(struct pool *p, const struct bk_error *err);
 bool pool_failed(const struct pool *p);
 /* Wait until nothing is queued or running. 0, or the first error. The pool can be used again. */
 int pool_drain(struct pool *p, struct bk_error *err) BK_MUST_CHECK;
-/* How many tasks wait; for producers that hold back. */
-size_t pool_waiting(const struct pool *p);
 /* Block until fewer than n tasks wait (producers outside the pool only). */
 void pool_wait_below(struct pool *p, size_t n);
 void pool_free(struct pool *p); /* drains first */

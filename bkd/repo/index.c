@@ -6,6 +6,7 @@
 
 #include "bkd/repo/index_inside.h"
 #include "bkd/repo/index_pages.h"
+#include "bkd/repo/names.h"
 
 #define PAGE_CACHE_BYTES ((size_t)24 << 20)
 enum { LIST_FIRST = 32, LOOK_AHEAD = 8 };
@@ -114,46 +115,26 @@ unsigned index_n_damaged(const struct index *x)
     return x->n_damaged;
 }
 
-struct names {
-    char (*v)[REPO_PATH];
-    size_t n, cap;
-};
-
-static int collect(void *ctx, const char *name, uint64_t size, struct bk_error *err)
-{
-    struct names *l = ctx;
-    (void)size;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 64;
-        char(*v)[REPO_PATH] = reallocarray(l->v, cap, sizeof *v);
-        if (!v)
-            return bk_fail(err, BK_E_NOMEM, "no memory for the index");
-        l->v = v;
-        l->cap = cap;
-    }
-    if ((size_t)snprintf(l->v[l->n], REPO_PATH, "%s", name) < REPO_PATH)
-        l->n++;
-    return 0;
-}
-
 static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct bk_error *err)
 {
-    struct names l = { 0 };
-    int r = store_list(repo_store(x->repo), "index/", collect, &l, err);
+    bk_auto(names_clear) struct names l = { 0 };
+    int r = names_list(repo_store(x->repo), "index/", SIZE_MAX, &l, err);
     for (size_t i = 0; r == 0 && i < l.n; i++) {
+        const char *name = l.v[i].name;
+        if (strlen(name) >= REPO_PATH) /* none of ours */
+            continue;
         struct bk_error why = { 0 };
-        r = index_add_segment(x, l.v[i], &why);
+        r = index_add_segment(x, name, &why);
         if (r == BK_E_ABSENT) /* a collector replaced it since the listing */
             r = 0;
         if (r < 0 && damaged && r != BK_E_NOMEM) {
-            damaged(ctx, l.v[i], &why);
+            damaged(ctx, name, &why);
             x->n_damaged++;
             r = 0;
         }
         if (r < 0 && err)
             *err = why;
     }
-    free(l.v);
     return r;
 }
 

@@ -79,11 +79,6 @@ struct index *reader_index(const struct reader *r)
     return r->index;
 }
 
-struct repo *reader_repo(const struct reader *r)
-{
-    return r->repo;
-}
-
 static int aead_of(struct reader *r, struct reader_lane *l, const struct chunk_loc *loc,
                    struct suite_aead **ret, struct bk_error *err)
 {

@@ -14,7 +14,6 @@ int reader_new(struct repo *r, struct index *x, unsigned n_lanes, size_t cache_b
 void reader_free(struct reader *r);
 BK_AUTO(struct reader *, reader_free)
 struct index *reader_index(const struct reader *r);
-struct repo *reader_repo(const struct reader *r);
 
 /* Be told, on the lane's thread, of packs out of which reader_chunk does not get what the index says is
  * there. Set it before the lanes start. */

@@ -10,8 +10,7 @@ static int look(struct run *r, struct tdir *td, const struct tree_entry *e, stru
     if (td->fresh)
         return 0;
     char name[TREE_NAME_MAX + 1];
-    memcpy(name, e->name, e->name_len);
-    name[e->name_len] = '\0';
+    tree_name_copy(e, name);
     int dirfd;
     int rc = tdir_pin(&r->targets, td, &dirfd, err);
     if (rc < 0)

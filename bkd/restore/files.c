@@ -564,8 +564,7 @@ static int decide(struct run *r, struct tdir *td, const struct tree_entry *e, co
     if (!r->opts->overwrite)
         return bk_fail(err, BK_E_EXISTS, "something of that name exists");
     char name[TREE_NAME_MAX + 1];
-    memcpy(name, e->name, e->name_len);
-    name[e->name_len] = '\0';
+    tree_name_copy(e, name);
     int dirfd;
     int rc = tdir_pin(&r->targets, td, &dirfd, err);
     if (rc < 0)

@@ -442,11 +442,6 @@ int plan_add_bare(struct plan *p, uint32_t what, void *dst, uint64_t at, uint64_
     return added(p, err);
 }
 
-size_t plan_pending(const struct plan *p)
-{
-    return p->windows[p->current].n;
-}
-
 int plan_wait(struct plan *p, struct bk_error *err)
 {
     int r = plan_submit(p, err);

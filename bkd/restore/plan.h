@@ -57,7 +57,6 @@ int plan_add(struct plan *p, const struct extent *x, void *dst, uint64_t at,
              struct bk_error *err) BK_MUST_CHECK;
 int plan_add_bare(struct plan *p, uint32_t what, void *dst, uint64_t at, uint64_t len,
                   struct bk_error *err) BK_MUST_CHECK;
-size_t plan_pending(const struct plan *p); /* items in the window being filled */
 /* Start the window; on return the next one is free: with 2 windows, the one submitted before this has been
  * done. */
 int plan_submit(struct plan *p, struct bk_error *err) BK_MUST_CHECK;

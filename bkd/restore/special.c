@@ -73,8 +73,7 @@ int special_restore(struct run *r, struct tdir *td, const struct tree_entry *e, 
                     struct bk_error *err)
 {
     char name[TREE_NAME_MAX + 1];
-    memcpy(name, e->name, e->name_len);
-    name[e->name_len] = '\0';
+    tree_name_copy(e, name);
     bk_auto(free) char *link = NULL;
     if (e->type == TREE_SYMLINK) {
         if (e->link_len == 0 || memchr(e->link, '\0', e->link_len))

@@ -99,8 +99,7 @@ static int check_file(struct run *r, unsigned worker, struct tdir *td, const str
                       struct bk_error *err)
 {
     char name[TREE_NAME_MAX + 1];
-    memcpy(name, e->name, e->name_len);
-    name[e->name_len] = '\0';
+    tree_name_copy(e, name);
     int dirfd;
     int rc = tdir_pin(&r->targets, td, &dirfd, err);
     if (rc < 0)

@@ -81,8 +81,7 @@ static void note_known(struct listing *l, const struct tree_entry *e)
     if (!l->names.n || e->name_len > TREE_NAME_MAX)
         return;
     char name[TREE_NAME_MAX + 1];
-    memcpy(name, e->name, e->name_len);
-    name[e->name_len] = '\0';
+    tree_name_copy(e, name);
     char **at = bsearch(name, l->names.v, l->names.n, sizeof *l->names.v, name_order);
     if (at)
         l->known[at - l->names.v] = true;

@@ -143,6 +143,14 @@ int tree_index_decode(const void *data, size_t len, unsigned depth, struct tree_
 /* A valid component for a host's file system? What every restore asks before it creates anything. */
 bool tree_name_valid(const void *name, size_t len);
 
+/* An entry's name with a NUL behind it, for system calls. name_len is at most TREE_NAME_MAX, as decoding
+ * makes sure. */
+static inline void tree_name_copy(const struct tree_entry *e, char out[static TREE_NAME_MAX + 1])
+{
+    memcpy(out, e->name, e->name_len);
+    out[e->name_len] = '\0';
+}
+
 /* Exceptions of a run: what could not be saved whole, kept as a stream of the snapshot. */
 enum tree_trouble {
     TROUBLE_UNREADABLE = 1, /* not saved: open, read or list failed */

@@ -14,62 +14,7 @@
 #include "bkd/repo/writer.h"
 #include "bkd/store/fault.h"
 #include "bkd/store/mem.h"
-
-#define OK(call)                                          \
-    do {                                                  \
-        int ok_r = (call);                                \
-        if (ok_r != 0)                                    \
-            fail_msg("%s: %d %s", #call, ok_r, err.text); \
-    } while (0)
-
-/* A store that hands everything to one it does not own. */
-struct lent {
-    struct store store;
-    struct store *to;
-};
-static int lent_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
-{
-    return store_put(((struct lent *)s)->to, name, data, len, err);
-}
-static int lent_get(struct store *s, const char *name, uint64_t offset, void *out, size_t len,
-                    size_t *ret_len, struct bk_error *err)
-{
-    struct store *to = ((struct lent *)s)->to;
-    return to->ops->get(to, name, offset, out, len, ret_len, err);
-}
-static int lent_stat(struct store *s, const char *name, uint64_t *ret, struct bk_error *err)
-{
-    return store_stat(((struct lent *)s)->to, name, ret, err);
-}
-static int lent_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err)
-{
-    return store_list(((struct lent *)s)->to, prefix, fn, ctx, err);
-}
-static int lent_remove(struct store *s, const char *name, struct bk_error *err)
-{
-    return store_remove(((struct lent *)s)->to, name, err);
-}
-static void lent_free(struct store *s)
-{
-    free(s);
-}
-static const struct store_ops lent_ops = {
-    .put = lent_put,
-    .get = lent_get,
-    .stat = lent_stat,
-    .list = lent_list,
-    .remove = lent_remove,
-    .free = lent_free,
-};
-static inline struct store *lend(struct store *to)
-{
-    struct lent *l = calloc(1, sizeof *l);
-    assert_non_null(l);
-    l->store = *to;
-    l->store.ops = &lent_ops;
-    l->to = to;
-    return &l->store;
-}
+#include "tests/unit/bkd/repo/lent.h"
 
 static const struct slot_secret secret = { .kind = SLOT_KEYFILE,
                                            .data = (const uint8_t *)"0123456789abcdef0123456789abcdef",
