@@ -14,7 +14,8 @@ struct worker {
 struct pool {
     pthread_mutex_t lock; /* guards everything below */
     pthread_cond_t work;  /* a task was pushed, or the end is near */
-    pthread_cond_t idle;  /* a task was taken or finished */
+    pthread_cond_t idle;  /* nothing is queued or running */
+    pthread_cond_t fewer; /* a task was taken. Apart from idle: whoever drains would be woken for each */
     struct task *top;
     size_t waiting;
     unsigned running;
@@ -40,7 +41,7 @@ static void *work(void *arg)
         p->top = t->next;
         p->waiting--;
         p->running++;
-        pthread_cond_broadcast(&p->idle);
+        pthread_cond_broadcast(&p->fewer);
         pthread_mutex_unlock(&p->lock);
         t->run(t, w->number);
         pthread_mutex_lock(&p->lock);
@@ -77,6 +78,7 @@ int pool_new(unsigned n_workers, struct pool **ret, struct bk_error *err)
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->idle, NULL);
+    pthread_cond_init(&p->fewer, NULL);
     p->n = n_workers ? n_workers : 1;
     p->workers = calloc(p->n, sizeof *p->workers);
     if (!p->workers)
@@ -148,7 +150,7 @@ void pool_wait_below(struct pool *p, size_t n)
 {
     pthread_mutex_lock(&p->lock);
     while (p->waiting >= n)
-        pthread_cond_wait(&p->idle, &p->lock);
+        pthread_cond_wait(&p->fewer, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -165,6 +167,7 @@ void pool_free(struct pool *p)
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->idle);
+    pthread_cond_destroy(&p->fewer);
     free(p->workers);
     free(p);
 }
