@@ -2,6 +2,9 @@
 
 #include <errno.h>
 
+/* Few: they are still in the cache when they are named. */
+enum { GROUP = 4 };
+
 int ingest_open(struct ingest *g, struct sink *s, struct job *j, struct job_rate *rate, unsigned lane,
                 struct bk_error *err)
 {
@@ -11,7 +14,10 @@ int ingest_open(struct ingest *g, struct sink *s, struct job *j, struct job_rate
                           .rate = rate,
                           .lane = lane,
                           .segment_bytes = c->segment_bytes,
+                          .late_max = c->chunk_avg < c->chunk_max ? c->chunk_avg : c->chunk_max - 1,
                           .cap = (size_t)INGEST_READ + c->chunk_max };
+    if (g->late_max > INGEST_LATE_BYTES / 2)
+        g->late_max = INGEST_LATE_BYTES / 2;
     g->buf = malloc(g->cap);
     return g->buf ? 0 : bk_fail_errno(err, ENOMEM, "a read buffer of %zu bytes", g->cap);
 }
@@ -33,16 +39,32 @@ int ingest_blank(struct ingest *g, enum extent_kind kind, uint64_t len, struct b
     return len ? extents_add(&g->x, &(struct extent){ .len = len, .kind = kind }, err) : 0;
 }
 
-static int put_chunk(struct ingest *g, const uint8_t *data, size_t len, struct bk_error *err)
+/* Chunks side by side: they are named together. */
+struct group {
+    struct suite_piece v[GROUP];
+    size_t n;
+};
+
+static int put_group(struct ingest *g, struct group *u, struct bk_error *err)
 {
-    struct extent x = { .len = len, .kind = EXTENT_ZERO };
-    if (!ingest_is_zero(data, len)) {
-        x.kind = EXTENT_DATA;
-        int r = sink_put(g->sink, g->lane, CHUNK_DATA, data, len, &x.id, err);
-        if (r < 0)
-            return r;
-    }
-    return extents_add(&g->x, &x, err);
+    chunk_id ids[GROUP];
+    int r = u->n ? sink_put_many(g->sink, g->lane, CHUNK_DATA, u->v, u->n, ids, err) : 0;
+    for (size_t i = 0; i < u->n && r == 0; i++)
+        r = extents_add(&g->x, &(struct extent){ .len = u->v[i].len, .kind = EXTENT_DATA, .id = ids[i] },
+                        err);
+    u->n = 0;
+    return r;
+}
+
+static int put_chunk(struct ingest *g, struct group *u, const uint8_t *data, size_t len, struct bk_error *err)
+{
+    bool zero = ingest_is_zero(data, len);
+    if (!zero)
+        u->v[u->n++] = (struct suite_piece){ data, len };
+    int r = zero || u->n == GROUP ? put_group(g, u, err) : 0;
+    if (r == 0 && zero)
+        r = ingest_blank(g, EXTENT_ZERO, len, err);
+    return r;
 }
 
 /* Cut what can be cut; *ret_used bytes are done with. */
@@ -50,18 +72,58 @@ static int cut(struct ingest *g, const uint8_t *data, size_t len, bool at_end, s
                struct bk_error *err)
 {
     const struct chunker *c = repo_chunker(g->sink->repo);
+    struct group u = { .n = 0 };
     size_t used = 0;
     while (used < len) {
         size_t n = chunker_cut(c, data + used, len - used, at_end);
         if (!n)
             break;
-        int r = put_chunk(g, data + used, n, err);
+        int r = put_chunk(g, &u, data + used, n, err);
         if (r < 0)
             return r;
         used += n;
     }
     *ret_used = used;
-    return 0;
+    return put_group(g, &u, err);
+}
+
+int ingest_settle(struct ingest *g, struct bk_error *err)
+{
+    chunk_id ids[INGEST_LATE];
+    size_t n = g->n_late;
+    g->n_late = 0;
+    g->late_bytes = 0;
+    int r = n ? sink_put_many(g->sink, g->lane, CHUNK_DATA, g->late, n, ids, err) : 0;
+    for (size_t i = 0; i < n && r == 0; i++)
+        *g->late_to[i] = ids[i];
+    return r;
+}
+
+int ingest_place(struct ingest *g, size_t len, uint8_t **ret, struct bk_error *err)
+{
+    int r = 0;
+    if (len > g->late_max || g->late_bytes + len + 1 > INGEST_LATE_BYTES || g->n_late == INGEST_LATE)
+        r = ingest_settle(g, err);
+    *ret = g->buf + g->late_bytes;
+    return r;
+}
+
+bool ingest_later(struct ingest *g, const uint8_t *data, size_t len, struct content *ret)
+{
+    if (len > g->late_max)
+        return false;
+    *ret = (struct content){ .size = len };
+    if (len == 0)
+        return true;
+    struct extent *x = &ret->inline_[ret->n_inline++];
+    *x = (struct extent){ .len = len, .kind = EXTENT_ZERO };
+    if (ingest_is_zero(data, len))
+        return true;
+    x->kind = EXTENT_DATA;
+    g->late[g->n_late] = (struct suite_piece){ data, len };
+    g->late_to[g->n_late++] = &x->id;
+    g->late_bytes += len;
+    return true;
 }
 
 int ingest_data(struct ingest *g, const uint8_t *data, size_t len, struct bk_error *err)

@@ -10,6 +10,12 @@
 
 #include "bkd/backup/pieces.h"
 
+enum {
+    INGEST_READ = 1 << 20,         /* bytes asked for at once */
+    INGEST_LATE = 32,              /* small files that wait for their names */
+    INGEST_LATE_BYTES = 128 << 10, /* ... and their bytes */
+};
+
 struct ingest {
     struct sink *sink;     /* borrowed */
     struct job *job;       /* borrowed */
@@ -21,8 +27,12 @@ struct ingest {
     struct extents x;     /* of the segment at hand */
     uint64_t segment_len; /* ingest_feed: bytes of the segment so far */
     uint64_t read_bytes;  /* so far, in all */
+    /* small files at the head of buf, and where their ids are wanted */
+    struct suite_piece late[INGEST_LATE];
+    chunk_id *late_to[INGEST_LATE];
+    size_t n_late, late_bytes;
+    size_t late_max; /* a file up to here is one chunk, and may wait */
 };
-enum { INGEST_READ = 1 << 20 }; /* bytes asked for at once */
 
 int ingest_open(struct ingest *g, struct sink *s, struct job *j, struct job_rate *rate, unsigned lane,
                 struct bk_error *err) BK_MUST_CHECK;
@@ -31,6 +41,18 @@ void ingest_close(struct ingest *g);
 /* Cut data completely (at_end) into chunks, put them, append the extents to g->x. data may be g->buf. */
 int ingest_data(struct ingest *g, const uint8_t *data, size_t len, struct bk_error *err) BK_MUST_CHECK;
 int ingest_blank(struct ingest *g, enum extent_kind kind, uint64_t len, struct bk_error *err) BK_MUST_CHECK;
+
+/* Small files are named and put several at a time, which is cheaper:
+ *
+ *     ingest_place (where to read to) -> ingest_later ... -> ingest_settle
+ *
+ * ingest_place: room for len bytes and one more, len < INGEST_READ. It may settle what waits.
+ * ingest_later: the len bytes there become the content *ret, whose id is written when it is settled: *ret
+ * stays where it is until then. False: they are not one chunk, or too many to wait; nothing was done.
+ * ingest_settle: all ids are there. Before anything else uses buf, and before anybody looks at the ids. */
+int ingest_place(struct ingest *g, size_t len, uint8_t **ret, struct bk_error *err) BK_MUST_CHECK;
+bool ingest_later(struct ingest *g, const uint8_t *data, size_t len, struct content *ret);
+int ingest_settle(struct ingest *g, struct bk_error *err) BK_MUST_CHECK;
 
 /* How reading from a file went, besides the run's own errors. */
 struct ingest_read {

@@ -14,8 +14,10 @@ struct sink {
         dry_new_bytes; /* of chunks the index does not know; what repeats within the run counts each time */
 };
 
-/* Errors are the writer's. */
+/* Errors are the writer's, and so is what ret holds after one. */
 int sink_put(struct sink *s, unsigned lane, enum chunk_kind kind, const void *data, size_t len, chunk_id *ret,
              struct bk_error *err) BK_MUST_CHECK;
+int sink_put_many(struct sink *s, unsigned lane, enum chunk_kind kind, const struct suite_piece *chunks,
+                  size_t n, chunk_id *ret, struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -63,8 +63,12 @@ static int read_at_once(struct ingest *g, int fd, struct reading *rd, struct con
                         struct bk_error *err)
 {
     size_t len = 0, want = (size_t)rd->size + 1;
+    uint8_t *data;
+    int r = ingest_place(g, (size_t)rd->size, &data, err);
+    if (r < 0)
+        return r;
     while (len < want) {
-        ssize_t n = pread(fd, g->buf + len, want - len, (off_t)len);
+        ssize_t n = pread(fd, data + len, want - len, (off_t)len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -78,11 +82,15 @@ static int read_at_once(struct ingest *g, int fd, struct reading *rd, struct con
     rd->changed = len != rd->size && !rd->sys;
     if (len > rd->size)
         len = (size_t)rd->size;
+    r = ingest_account(g, len, err);
+    if (r == 0 && !rd->sys && ingest_later(g, data, len, ret))
+        return 0;
     g->x.n = 0;
     g->x.len = 0;
-    int r = ingest_account(g, len, err);
     if (r == 0)
-        r = ingest_data(g, g->buf, len, err);
+        r = ingest_settle(g, err);
+    if (r == 0)
+        r = ingest_data(g, data, len, err);
     if (r == 0 && rd->sys)
         r = ingest_blank(g, EXTENT_ZERO, rd->size - len, err);
     if (r < 0)
@@ -102,10 +110,13 @@ static int read_in_parts(struct ingest *g, int fd, bool sparse, struct reading *
                          struct bk_error *err)
 {
     bk_auto(pieces_clear) struct pieces p = { 0 };
+    int r = ingest_settle(g, err);
+    if (r < 0)
+        return r;
     for (uint64_t at = 0; at < rd->size;) {
         uint64_t end = rd->size - at < g->segment_bytes ? rd->size : at + g->segment_bytes;
         struct ingest_read part;
-        int r = ingest_range(g, fd, at, end, sparse, &p, &part, err);
+        r = ingest_range(g, fd, at, end, sparse, &p, &part, err);
         if (r < 0)
             return r;
         if (part.sys)
@@ -149,20 +160,25 @@ static int read_once(struct page *p, struct item *it, int fd, struct statx *now,
     if (e.nlink > 1 && links_find(p->w->links, &key, &it->e.content) && it->e.content.size == now->stx_size)
         return 1;
     walk_file_outwait(&e);
-    int r = read_content(&p->w->lanes[lane].in, fd, now, rd, &it->e.content, err);
+    struct ingest *g = &p->w->lanes[lane].in;
+    int r = read_content(g, fd, now, rd, &it->e.content, err);
     if (r < 0)
         return r;
     struct statx after;
     if (meta_stat_fd(fd, &after))
-        return 0;
+        return ingest_settle(g, err);
     if (rd->changed || after.stx_size != now->stx_size ||
         memcmp(&after.stx_mtime, &now->stx_mtime, sizeof after.stx_mtime) ||
         memcmp(&after.stx_ctime, &now->stx_ctime, sizeof after.stx_ctime)) {
         *now = after;
-        return 0;
+        return ingest_settle(g, err); /* the item's content is written anew */
     }
-    if (e.nlink > 1 && !rd->sys)
+    if (e.nlink > 1 && !rd->sys) {
+        r = ingest_settle(g, err);
+        if (r < 0)
+            return r;
         links_add(p->w->links, &key, &it->e.content);
+    }
     return 1;
 }
 

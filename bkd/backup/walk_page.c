@@ -315,6 +315,12 @@ void walk_page(struct task *t, unsigned lane)
             int r = job_check(w->job, &err);
             if (r == 0)
                 r = names(&s, &err);
+            struct bk_error late = { 0 };
+            int e = ingest_settle(&s.l->in, &late);
+            if (e < 0 && r == 0) {
+                r = e;
+                err = late;
+            }
             dirs_close(w->dirs, p->dir);
             if (r < 0)
                 walk_fail(w, &err);

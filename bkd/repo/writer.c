@@ -196,32 +196,45 @@ static int add(struct writer *w, unsigned lane, enum chunk_kind kind, const chun
     return r;
 }
 
-int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void *data, size_t len,
-               chunk_id *ret, struct bk_error *err)
+/* The chunk has its name: store it unless it is known. */
+static int put_named(struct writer *w, unsigned lane, enum chunk_kind kind, const chunk_id *id,
+                     const struct suite_piece *chunk, struct bk_error *err)
 {
-    assert(lane < w->n_lanes && !w->ended && len > 0 && len <= CHUNK_MAX);
+    int r = known(w, id, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = pending_add(w->pending, id, err);
+    if (r != 1) /* another lane was first */
+        return r;
+    atomic_fetch_add_explicit(&w->new_chunks, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->new_bytes, chunk->len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->job->new_bytes, chunk->len, memory_order_relaxed);
+    return add(w, lane, kind, id, chunk->data, chunk->len, err);
+}
+
+int writer_put_many(struct writer *w, unsigned lane, enum chunk_kind kind, const struct suite_piece *chunks,
+                    size_t n, chunk_id *ret, struct bk_error *err)
+{
+    assert(lane < w->n_lanes && !w->ended);
     struct bk_error why = { 0 };
-    chunk_id id;
     int r = check(w, err);
     if (r < 0)
         return r;
-    r = chunk_name(repo_namer(w->repo), kind, data, len, &id, &why);
+    r = chunk_name_many(repo_namer(w->repo), kind, chunks, n, ret, &why);
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = put_named(w, lane, kind, &ret[i], &chunks[i], &why);
+    atomic_fetch_add_explicit(&w->chunks, n, memory_order_relaxed);
+    return r < 0 ? fail(w, &why, err) : 0;
+}
+
+int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void *data, size_t len,
+               chunk_id *ret, struct bk_error *err)
+{
+    chunk_id id;
+    int r = writer_put_many(w, lane, kind, &(struct suite_piece){ data, len }, 1, &id, err);
     if (r == 0)
-        r = known(w, &id, &why);
-    atomic_fetch_add_explicit(&w->chunks, 1, memory_order_relaxed);
-    if (r == 0) {
-        r = pending_add(w->pending, &id, &why);
-        if (r == 1) { /* no other lane was first */
-            atomic_fetch_add_explicit(&w->new_chunks, 1, memory_order_relaxed);
-            atomic_fetch_add_explicit(&w->new_bytes, len, memory_order_relaxed);
-            atomic_fetch_add_explicit(&w->job->new_bytes, len, memory_order_relaxed);
-            r = add(w, lane, kind, &id, data, len, &why);
-        }
-    }
-    if (r < 0)
-        return fail(w, &why, err);
-    *ret = id;
-    return 0;
+        *ret = id;
+    return r;
 }
 
 int writer_distrust(struct writer *w, const pack_name *pack, struct bk_error *err)

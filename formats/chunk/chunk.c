@@ -1,5 +1,9 @@
 #include "formats/chunk/chunk.h"
 
+#include <assert.h>
+
+enum { NAME_AT_ONCE = 32 };
+
 struct chunk_namer {
     struct suite_mac *mac[CHUNK_KINDS];
 };
@@ -32,35 +36,24 @@ int chunk_namer_new(const struct keyring *k, struct chunk_namer **ret, struct bk
 int chunk_name(const struct chunk_namer *n, enum chunk_kind kind, const void *data, size_t len, chunk_id *ret,
                struct bk_error *err)
 {
-    if (len > CHUNK_MAX || (unsigned)kind >= CHUNK_KINDS)
-        return bk_fail(err, BK_E_LIMIT, "a chunk of %zu bytes and kind %u cannot be named", len,
-                       (unsigned)kind);
-    uint8_t id[SUITE_HASH];
-    int r = suite_mac(n->mac[kind], data, len, id, err);
-    if (r < 0)
-        return bk_context(err, "name a chunk");
-    memcpy(ret->b, id, CHUNK_ID);
-    return 0;
+    return chunk_name_many(n, kind, &(struct suite_piece){ data, len }, 1, ret, err);
 }
 
 int chunk_name_many(const struct chunk_namer *c, enum chunk_kind kind, const struct suite_piece *chunks,
                     size_t n, chunk_id *ret, struct bk_error *err)
 {
-    size_t i = 0;
-    for (; i + 2 <= n; i += 2) {
-        uint8_t ids[2][SUITE_HASH];
-        if (chunks[i].len > CHUNK_MAX || chunks[i + 1].len > CHUNK_MAX || (unsigned)kind >= CHUNK_KINDS)
-            break;
-        int r = suite_mac_pair(c->mac[kind], chunks + i, ids, err);
+    static_assert(sizeof *ret == SUITE_HASH, "an id is a whole MAC");
+    for (size_t i = 0; i < n; i++)
+        if (chunks[i].len > CHUNK_MAX || (unsigned)kind >= CHUNK_KINDS)
+            return bk_fail(err, BK_E_LIMIT, "a chunk of %zu bytes and kind %u cannot be named", chunks[i].len,
+                           (unsigned)kind);
+    uint8_t ids[NAME_AT_ONCE][SUITE_HASH];
+    for (size_t i = 0; i < n; i += NAME_AT_ONCE) {
+        size_t part = n - i < NAME_AT_ONCE ? n - i : NAME_AT_ONCE;
+        int r = suite_mac_many(c->mac[kind], chunks + i, part, ids, err);
         if (r < 0)
             return bk_context(err, "name a chunk");
-        memcpy(ret[i].b, ids[0], CHUNK_ID);
-        memcpy(ret[i + 1].b, ids[1], CHUNK_ID);
-    }
-    for (; i < n; i++) {
-        int r = chunk_name(c, kind, chunks[i].data, chunks[i].len, ret + i, err);
-        if (r < 0)
-            return r;
+        memcpy(ret + i, ids, part * SUITE_HASH);
     }
     return 0;
 }

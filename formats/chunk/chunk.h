@@ -30,7 +30,7 @@ int chunk_namer_new(const struct keyring *k, struct chunk_namer **ret, struct bk
 /* data: len bytes, 0..CHUNK_MAX (LIMIT above); *ret is set on success only */
 int chunk_name(const struct chunk_namer *n, enum chunk_kind kind, const void *data, size_t len, chunk_id *ret,
                struct bk_error *err) BK_MUST_CHECK;
-/* Name n chunks of one kind: data and lengths in arrays. Faster than one by one. */
+/* Name n chunks of one kind. Faster than one by one. */
 int chunk_name_many(const struct chunk_namer *c, enum chunk_kind kind, const struct suite_piece *chunks,
                     size_t n, chunk_id *ret, struct bk_error *err) BK_MUST_CHECK;
 void chunk_namer_free(struct chunk_namer *n);

@@ -126,23 +126,82 @@ static int mac_sha256_rest(const struct suite_mac *m, const uint32_t state[stati
     return ok ? 0 : primitive_fail(err, "HMAC");
 }
 
-int suite_mac_pair(const struct suite_mac *m, const struct suite_piece pair[static 2],
-                   uint8_t out[static 2][SUITE_HASH], struct bk_error *err)
+/* A message on its way through the pair kernel: whole blocks that are left of it. */
+struct stream {
+    uint32_t state[8];
+    const uint8_t *at;
+    size_t blocks;
+    size_t number; /* of the message; n: nothing is left */
+};
+
+/* Begin the next message of at least a block; shorter ones are done at once. */
+static int next_stream(const struct suite_mac *m, const struct suite_piece *v, size_t n, size_t *next,
+                       struct stream *s, uint8_t (*out)[SUITE_HASH], struct bk_error *err)
 {
-    size_t common = (pair[0].len < pair[1].len ? pair[0].len : pair[1].len) / PRIMITIVE_BLOCK;
-    if (!m->pairs || common == 0) {
-        int r = suite_mac(m, pair[0].data, pair[0].len, out[0], err);
-        return r < 0 ? r : suite_mac(m, pair[1].data, pair[1].len, out[1], err);
+    for (; *next < n; ++*next) {
+        const struct suite_piece *p = &v[*next];
+        if (p->len >= PRIMITIVE_BLOCK) {
+            memcpy(s->state, m->sha_inner.h, sizeof s->state);
+            s->at = p->data;
+            s->blocks = p->len / PRIMITIVE_BLOCK;
+            s->number = (*next)++;
+            return 0;
+        }
+        int r = suite_mac(m, p->data, p->len, out[*next], err);
+        if (r < 0)
+            return r;
     }
-    uint32_t state[2][8];
-    memcpy(state[0], m->sha_inner.h, sizeof state[0]);
-    memcpy(state[1], m->sha_inner.h, sizeof state[1]);
-    sha256_pair_blocks(state[0], state[1], pair[0].data, pair[1].data, common);
-    int r = mac_sha256_rest(m, state[0], &pair[0], common * PRIMITIVE_BLOCK, out[0], err);
+    s->number = n;
+    return 0;
+}
+
+static int end_stream(const struct suite_mac *m, const struct suite_piece *v, const struct stream *s,
+                      uint8_t (*out)[SUITE_HASH], struct bk_error *err)
+{
+    const struct suite_piece *p = &v[s->number];
+    return mac_sha256_rest(m, s->state, p, (size_t)(s->at - (const uint8_t *)p->data), out[s->number], err);
+}
+
+/* Two messages are under way; when the shorter one ends, the next takes its place. */
+static int mac_sha256_many(const struct suite_mac *m, const struct suite_piece *v, size_t n,
+                           uint8_t (*out)[SUITE_HASH], struct bk_error *err)
+{
+    struct stream s[2];
+    size_t next = 0;
+    int r = next_stream(m, v, n, &next, &s[0], out, err);
     if (r == 0)
-        r = mac_sha256_rest(m, state[1], &pair[1], common * PRIMITIVE_BLOCK, out[1], err);
-    suite_wipe(state, sizeof state);
+        r = next_stream(m, v, n, &next, &s[1], out, err);
+    while (r == 0 && s[0].number < n && s[1].number < n) {
+        size_t common = s[0].blocks < s[1].blocks ? s[0].blocks : s[1].blocks;
+        sha256_pair_blocks(s[0].state, s[1].state, s[0].at, s[1].at, common);
+        for (int i = 0; i < 2 && r == 0; i++) {
+            s[i].at += common * PRIMITIVE_BLOCK;
+            s[i].blocks -= common;
+            if (s[i].blocks)
+                continue;
+            r = end_stream(m, v, &s[i], out, err);
+            if (r == 0)
+                r = next_stream(m, v, n, &next, &s[i], out, err);
+        }
+    }
+    for (int i = 0; i < 2 && r == 0; i++)
+        if (s[i].number < n)
+            r = end_stream(m, v, &s[i], out, err);
+    suite_wipe(s, sizeof s);
     return r;
+}
+
+int suite_mac_many(const struct suite_mac *m, const struct suite_piece *v, size_t n,
+                   uint8_t (*out)[SUITE_HASH], struct bk_error *err)
+{
+    if (m->pairs && n > 1)
+        return mac_sha256_many(m, v, n, out, err);
+    for (size_t i = 0; i < n; i++) {
+        int r = suite_mac(m, v[i].data, v[i].len, out[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 void suite_mac_free(struct suite_mac *m)

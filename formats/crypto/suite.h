@@ -53,9 +53,9 @@ struct suite_piece {
 };
 int suite_mac_pieces(const struct suite_mac *m, const struct suite_piece *pieces, size_t n,
                      uint8_t out[static SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
-/* Two messages at once: the same results, faster where the processor can overlap them. */
-int suite_mac_pair(const struct suite_mac *m, const struct suite_piece pair[static 2],
-                   uint8_t out[static 2][SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
+/* n messages, one MAC each: the same results, faster where the processor can overlap two of them. */
+int suite_mac_many(const struct suite_mac *m, const struct suite_piece *v, size_t n,
+                   uint8_t (*out)[SUITE_HASH], struct bk_error *err) BK_MUST_CHECK;
 void suite_mac_free(struct suite_mac *m);
 BK_AUTO(struct suite_mac *, suite_mac_free)
 

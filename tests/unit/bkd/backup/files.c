@@ -77,6 +77,47 @@ static void a_tree_reads_back_as_it_was(void **state)
     bed_free(&b);
 }
 
+/* Small files wait for each other, bigger ones, zeroes and hard links come between. */
+static void files_of_all_sizes_in_one_directory_keep_their_content(void **state)
+{
+    (void)state;
+    enum { FILES = 160, LARGEST = 300000 };
+    static uint8_t data[LARGEST];
+    struct bed b = bed_new();
+    char name[64], other[64];
+    for (unsigned pass = 0; pass < 2; pass++) {
+        struct view v = { 0 };
+        struct snapshot s = { 0 };
+        if (pass) {
+            s = bed_run(&b);
+            assert_int_equal(s.n_exceptions, 0);
+            v = view_open(&b, &s);
+        }
+        for (unsigned i = 0; i < FILES; i++) {
+            size_t len = i % 17 == 3 ? 70000 + i * 1000 : i % 3 ? i * 37 : i * 401;
+            noise(data, len, i);
+            if (i % 11 == 5)
+                memset(data, 0, len);
+            snprintf(name, sizeof name, "f%03u", i);
+            snprintf(other, sizeof other, "f%03u-link", i);
+            if (pass) {
+                view_file_is(&v, name, data, len);
+                if (i % 7 == 0)
+                    view_file_is(&v, other, data, len);
+            } else {
+                put_file(name, data, len);
+                if (i % 7 == 0)
+                    assert_int_equal(link(at(name), at(other)), 0);
+            }
+        }
+        if (pass) {
+            view_close(&v);
+            snapshot_clear(&s);
+        }
+    }
+    bed_free(&b);
+}
+
 static void an_unchanged_tree_stores_nothing(void **state)
 {
     (void)state;
@@ -420,6 +461,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
     const struct CMUnitTest tests[] = {
         T(a_tree_reads_back_as_it_was),
+        T(files_of_all_sizes_in_one_directory_keep_their_content),
         T(an_unchanged_tree_stores_nothing),
         T(the_result_does_not_depend_on_threads),
         T(only_what_changed_is_read),

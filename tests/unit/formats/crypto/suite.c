@@ -119,7 +119,6 @@ static void mac_equals_hmac(void **state)
     }
 }
 
-/* RFC 4231 keys of up to 32 bytes: a shorter HMAC key is the same key padded with zeroes */
 /* Lengths around block ends, equal and very different ones. */
 static void two_macs_at_once_equal_one_by_one(void **state)
 {
@@ -137,7 +136,7 @@ static void two_macs_at_once_equal_one_by_one(void **state)
             for (size_t k = 0; k < BK_COUNT(lengths); k++) {
                 const struct suite_piece pair[2] = { { data[0], lengths[i] }, { data[1], lengths[k] } };
                 uint8_t two[2][SUITE_HASH], one[SUITE_HASH];
-                assert_int_equal(suite_mac_pair(m, pair, two, &err), 0);
+                assert_int_equal(suite_mac_many(m, pair, 2, two, &err), 0);
                 assert_int_equal(suite_mac(m, data[0], lengths[i], one, &err), 0);
                 assert_memory_equal(two[0], one, SUITE_HASH);
                 assert_int_equal(suite_mac(m, data[1], lengths[k], one, &err), 0);
@@ -146,6 +145,35 @@ static void two_macs_at_once_equal_one_by_one(void **state)
     }
 }
 
+/* Lists of any length, so that a message follows another in the middle of its neighbour. */
+static void many_macs_equal_one_by_one(void **state)
+{
+    (void)state;
+    enum { MANY = 40 };
+    static uint8_t data[70000];
+    const uint8_t key[SUITE_KEY] = { 2, 7, 1 };
+    uint32_t seed = 7;
+    fill(data, sizeof data, 13);
+    for (enum suite_id id = SUITE_AES256_GCM; id <= SUITE_SM4; id++) {
+        bk_auto(suite_mac_free) struct suite_mac *m = NULL;
+        assert_int_equal(suite_mac_new(id, key, &m, NULL), 0);
+        for (size_t n = 0; n <= MANY; n++) {
+            struct suite_piece v[MANY];
+            uint8_t all[MANY][SUITE_HASH], one[SUITE_HASH];
+            for (size_t i = 0; i < n; i++) {
+                seed = seed * 1664525 + 1013904223;
+                v[i] = (struct suite_piece){ data + (seed >> 24), (seed >> 8) % (i % 5 ? 600 : 60000) };
+            }
+            assert_int_equal(suite_mac_many(m, v, n, all, NULL), 0);
+            for (size_t i = 0; i < n; i++) {
+                assert_int_equal(suite_mac(m, v[i].data, v[i].len, one, NULL), 0);
+                assert_memory_equal(all[i], one, SUITE_HASH);
+            }
+        }
+    }
+}
+
+/* RFC 4231 keys of up to 32 bytes: a shorter HMAC key is the same key padded with zeroes */
 static void hmac_sha256_rfc4231(void **state)
 {
     (void)state;
@@ -281,6 +309,7 @@ int main(void)
         cmocka_unit_test(digest_in_pieces_equals_the_whole),
         cmocka_unit_test(mac_equals_hmac),
         cmocka_unit_test(two_macs_at_once_equal_one_by_one),
+        cmocka_unit_test(many_macs_equal_one_by_one),
         cmocka_unit_test(hmac_sha256_rfc4231),
         cmocka_unit_test(hkdf_sha256_rfc5869),
         cmocka_unit_test(hkdf_equals_its_definition),
