@@ -182,26 +182,30 @@ static int read_once(struct page *p, struct item *it, int fd, struct statx *now,
     return 1;
 }
 
-int walk_file_read(struct page *p, struct item *it, int dirfd, unsigned lane, struct bk_error *err)
+int walk_file_open_plain(int dirfd, const char *name, int *ret, struct statx *ret_st)
 {
-    const char *name = (const char *)it->e.name;
     bk_auto(close) int fd = -1;
     int sys = walk_file_open(dirfd, name, &fd);
-    struct statx now;
     if (!sys)
-        sys = meta_stat_fd(fd, &now);
-    if (!sys && !S_ISREG(now.stx_mode))
+        sys = meta_stat_fd(fd, ret_st);
+    if (!sys && !S_ISREG(ret_st->stx_mode))
         sys = ESTALE;
-    if (sys) {
-        it->lost = true;
-        walk_trouble_errno(p->w, p->dir, name, sys);
-        return 0;
+    if (!sys) {
+        *ret = fd;
+        fd = -1;
     }
+    return sys;
+}
+
+int walk_file_read_open(struct page *p, struct item *it, int fd, struct statx *now, unsigned lane,
+                        struct bk_error *err)
+{
+    const char *name = (const char *)it->e.name;
     struct reading rd;
     int r = 0;
     for (int tries = 0; tries < 2 && r == 0; tries++) {
         rd = (struct reading){ 0 };
-        r = read_once(p, it, fd, &now, &rd, lane, err);
+        r = read_once(p, it, fd, now, &rd, lane, err);
     }
     if (r < 0)
         return r;
@@ -212,5 +216,17 @@ int walk_file_read(struct page *p, struct item *it, int dirfd, unsigned lane, st
     else if (!r)
         walk_trouble(p->w, p->dir, name, TROUBLE_CHANGED, 0, "");
     walk_file_describe(p, it, fd);
+    return 0;
+}
+
+int walk_file_read(struct page *p, struct item *it, int dirfd, unsigned lane, struct bk_error *err)
+{
+    bk_auto(close) int fd = -1;
+    struct statx now;
+    int sys = walk_file_open_plain(dirfd, (const char *)it->e.name, &fd, &now);
+    if (!sys)
+        return walk_file_read_open(p, it, fd, &now, lane, err);
+    it->lost = true;
+    walk_trouble_errno(p->w, p->dir, (const char *)it->e.name, sys);
     return 0;
 }

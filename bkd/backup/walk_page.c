@@ -1,4 +1,5 @@
 /* The page task: ask for each name, compare with the parent, read what is new. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -229,6 +230,29 @@ static int find_old(struct scan *s, size_t i, const struct tree_entry **ret, str
     return 0;
 }
 
+/* Where there is nothing to compare with, a name that the directory calls a regular file is opened right
+ * away: the descriptor says all that asking for the name would. 1: done; 0: it is to be looked at as any
+ * other. */
+static int read_unasked(struct scan *s, size_t i, struct bk_error *err)
+{
+    struct page *p = s->p;
+    const struct listing *l = &p->dir->list;
+    bk_auto(close) int fd = -1;
+    struct statx st;
+    if (l->v[p->first + i].d_type != DT_REG || p->old.dir || p->w->opts->exclude_larger ||
+        walk_file_open_plain(s->dirfd, listing_name(l, p->first + i), &fd, &st) ||
+        st.stx_size > s->l->in.segment_bytes)
+        return 0;
+    p->same = false;
+    struct item *it;
+    int r = add_item(s, i, &it, err);
+    if (r < 0)
+        return r;
+    fill(s, it, &st);
+    r = walk_file_read_open(p, it, fd, &st, s->lane, err);
+    return r < 0 ? r : 1;
+}
+
 static int one(struct scan *s, size_t i, struct bk_error *err)
 {
     struct page *p = s->p;
@@ -239,8 +263,10 @@ static int one(struct scan *s, size_t i, struct bk_error *err)
 
     const struct tree_entry *old = NULL;
     int r = find_old(s, i, &old, err);
-    if (r < 0)
-        return r;
+    if (r == 0 && !node)
+        r = read_unasked(s, i, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
 
     struct statx st;
     int sys = meta_stat(s->dirfd, name, node && !node->whole, &st);
