@@ -59,7 +59,7 @@ static int run(struct check *c, struct bk_error *err)
     r = check_packs(c, err);
     if (r < 0)
         return r;
-    return check_trees(c, err);
+    return c->walked ? 0 : check_trees(c, err);
 }
 
 int check_run(struct repo *r, struct job *j, const struct check_opts *o, check_damage_fn *fn, void *ctx,

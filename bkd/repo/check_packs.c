@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bkd/job/pool.h"
-#include "bkd/repo/check_state.h"
+#include "bkd/repo/check_ahead.h"
 #include "bkd/repo/index_recover.h"
 
 struct packs {
@@ -206,16 +206,24 @@ static void read_one(struct task *t, unsigned worker)
     pt->reading->c->job->done_items++;
 }
 
-static unsigned n_workers(const struct check *c, size_t n_packs)
+static unsigned n_workers(const struct check *c, size_t n_tasks)
 {
     size_t fit = c->job->memory_bytes / 2 / CHECK_PACK_WORKER_BYTES;
     size_t n = c->job->n_threads;
     n = n < fit ? n : fit;
-    n = n < n_packs ? n : n_packs;
+    n = n < n_tasks ? n : n_tasks;
     return n ? (unsigned)n : 1;
 }
 
-static int read_with(struct packs *p, struct check_pack_worker **workers, unsigned n, struct bk_error *err)
+/* The largest first: the small ones at the end keep all workers busy to the end. */
+static int by_size(const void *a, const void *b)
+{
+    const struct check_pack *x = a, *y = b;
+    return x->size > y->size ? -1 : x->size < y->size;
+}
+
+static int read_with(struct packs *p, struct check_pack_worker **workers, unsigned n,
+                     struct check_ahead *ahead, struct bk_error *err)
 {
     struct reading reading = { .c = p->c, .workers = workers };
     bk_auto(free) struct pack_task *tasks = calloc(p->n, sizeof *tasks);
@@ -237,8 +245,22 @@ static int read_with(struct packs *p, struct check_pack_worker **workers, unsign
             .reading = &reading,
             .pack = &p->v[i],
         };
-    pool_push_chain(pool, &tasks[0].task);
+    if (ahead)
+        ahead->task.next = &tasks[0].task;
+    pool_push_chain(pool, ahead ? &ahead->task : &tasks[0].task);
     return pool_drain(pool, err);
+}
+
+static int read_and_walk(struct packs *p, struct check_pack_worker **workers, unsigned n,
+                         struct bk_error *err)
+{
+    struct check_ahead ahead;
+    bool use = check_ahead_init(&ahead, p->c);
+    int r = read_with(p, workers, n, use ? &ahead : NULL, err);
+    if (r == 0)
+        check_ahead_take(&ahead, p->c);
+    check_ahead_clear(&ahead);
+    return r;
 }
 
 static int read_chosen(struct packs *p, struct bk_error *err)
@@ -250,11 +272,12 @@ static int read_chosen(struct packs *p, struct bk_error *err)
         total += p->v[i].size;
     p->c->job->total_bytes += total;
     p->c->job->total_items += p->n;
-    unsigned n = n_workers(p->c, p->n);
+    unsigned n = n_workers(p->c, p->n + 1); /* and the trees */
     bk_auto(free) struct check_pack_worker **workers = calloc(n, sizeof(struct check_pack_worker *));
     if (!workers)
         return bk_fail_errno(err, ENOMEM, "read %zu packs", p->n);
-    int r = read_with(p, workers, n, err);
+    qsort(p->v, p->n, sizeof *p->v, by_size);
+    int r = read_and_walk(p, workers, n, err);
     for (unsigned i = 0; i < n; i++)
         check_pack_worker_free(workers[i]);
     return r;

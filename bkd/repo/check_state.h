@@ -6,7 +6,8 @@
  * (check_pack.c) check_trees      every metadata page from every snapshot; what is hit by the damage found
  * before
  *
- * Packs are read before the trees are walked, so that one walk finds both damage and its blast radius. A
+ * Packs are read before the trees are walked, so that one walk finds both damage and its blast radius; while
+ * nothing is known to be damaged the trees are walked beside the packs (check_ahead.c). A
  * damaged pack is `bad` as a whole but for those of its frames that proved sound. */
 #ifndef BKD_REPO_CHECK_STATE_H
 #define BKD_REPO_CHECK_STATE_H
@@ -29,6 +30,7 @@ struct check {
     struct segment_pack *named;      /* owned: that the sound pages of segments name, some more than once */
     size_t n_named, cap_named;
     bool index_damaged; /* some segment is: being named by the index is then not enough */
+    bool walked;        /* the trees, beside the packs: all is well */
     bool index_lost;    /* told: what snapshots need is in no segment, and none is damaged */
 
     pthread_mutex_t lock; /* guards all below, and calls of fn */
