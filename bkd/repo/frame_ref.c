@@ -2,6 +2,8 @@
 
 #include "formats/base/wire.h"
 
+enum { NAMED_AT_ONCE = 32 };
+
 static int fill_starts(struct frame_ref *f, struct bk_error *err)
 {
     struct frame_table t;
@@ -81,24 +83,33 @@ static bool is_named(const struct frame_ref *f, uint32_t slot)
     return f->named[slot / 8] & 1u << (slot % 8);
 }
 
+/* How many slots from this one on are named at once: up to the first that has a name or cannot be a chunk. */
+static uint32_t unnamed_run(const struct frame_ref *f, uint32_t slot)
+{
+    uint32_t n = 1;
+    while (n < NAMED_AT_ONCE && slot + n < f->n_chunks && !is_named(f, slot + n) &&
+           bytes_of(f, slot + n).len <= CHUNK_MAX)
+        n++;
+    return n;
+}
+
 /* The name of a slot's bytes, computed by who asks first; of two at once both compute, outside the lock. The
- * next slot is named along: two cost little more than one, and who reads a frame mostly wants all of it. */
+ * slots that follow are named along: many at once cost half of what each alone does, and who reads a frame
+ * mostly wants all of it. */
 static int name_of(struct frame_ref *f, uint16_t slot, chunk_id *ret, struct bk_error *err)
 {
     pthread_mutex_lock(&f->lock);
     bool named = is_named(f, slot);
-    bool along =
-        slot + 1u < f->n_chunks && !is_named(f, slot + 1u) && bytes_of(f, slot + 1u).len <= CHUNK_MAX;
-    uint32_t n = along ? 2 : 1;
+    uint32_t n = named ? 0 : unnamed_run(f, slot);
     if (named)
         *ret = f->ids[slot];
     pthread_mutex_unlock(&f->lock);
     if (named)
         return 0;
-    struct suite_piece pieces[2] = { bytes_of(f, slot) };
-    chunk_id ids[2];
-    if (n == 2)
-        pieces[1] = bytes_of(f, slot + 1u);
+    struct suite_piece pieces[NAMED_AT_ONCE];
+    chunk_id ids[NAMED_AT_ONCE];
+    for (uint32_t i = 0; i < n; i++)
+        pieces[i] = bytes_of(f, slot + i);
     int r = chunk_name_many(f->namer, f->kind, pieces, n, ids, err);
     if (r < 0)
         return r;
