@@ -10,6 +10,8 @@
 
 #define PAGE_CACHE_BYTES ((size_t)24 << 20)
 enum { LIST_FIRST = 32, LOOK_AHEAD = 8 };
+/* Entry pages, of all segments, from which on they are read past the cache. */
+#define UNCACHED_FROM (16 * PAGE_CACHE_BYTES / SEGMENT_PAGE)
 
 /* The segments in the order they came. Readers take no lock: n grows after its element is there, and a list
  * that was outgrown stays until the index goes, because a reader may still walk it (all of them together are
@@ -27,7 +29,8 @@ struct index {
     struct index_recovery recovery;
     unsigned n_damaged;      /* left out on opening */
     atomic_uint n_recovered; /* segments in the list */
-    pthread_mutex_t lock;    /* who adds */
+    atomic_size_t n_entry_pages;
+    pthread_mutex_t lock; /* who adds */
     _Atomic(struct list *) list;
 };
 
@@ -57,6 +60,7 @@ static int list_append(struct index *x, struct index_segment *s, struct bk_error
         atomic_store(&x->list, l);
     }
     s->number = (uint32_t)n;
+    atomic_fetch_add_explicit(&x->n_entry_pages, s->seg.n_entry_pages, memory_order_relaxed);
     l->v[n] = s;
     atomic_store_explicit(&l->n, n + 1, memory_order_release);
     return 0;
@@ -177,41 +181,63 @@ void index_free(struct index *x)
     free(x);
 }
 
-/* 1 and the entry, 0, or an error. page: scratch. */
-static int find_in(struct index *x, struct index_segment *s, const chunk_id *id,
-                   uint8_t page[static SEGMENT_PAGE], struct segment_entry *ret, struct bk_error *err)
+/* Ids are hashes: entry pages are asked for at random. Where there are many more of them than the cache
+ * holds, a page is hardly ever there, and what it would push out are lines of frames and packs, which are
+ * near each other. */
+static int find_uncached(struct index_segment *s, const chunk_id *id, uint32_t at, struct segment_entry *ret,
+                         struct bk_error *err)
 {
-    int64_t at = segment_page_of(&s->seg, id);
+    uint8_t page[SEGMENT_PAGE];
+    int r = index_segment_page(s, at, page, err);
+    return r < 0 ? r : segment_page_find(&s->seg, at, page, id, ret);
+}
+
+/* 1 and the entry, 0, or an error. */
+static int find_in(struct index *x, struct index_segment *s, const chunk_id *id, const struct fuse_aim *a,
+                   struct segment_entry *ret, struct bk_error *err)
+{
+    struct index_page page;
+    int64_t at = segment_page_aimed(&s->seg, id, a);
     if (at < 0)
         return 0;
-    int r = index_pages_get(x->pages, s, (uint32_t)at, page, err);
-    return r < 0 ? r : segment_page_find(&s->seg, (uint32_t)at, page, id, ret);
+    if (atomic_load_explicit(&x->n_entry_pages, memory_order_relaxed) > UNCACHED_FROM)
+        return find_uncached(s, id, (uint32_t)at, ret, err);
+    int r = index_pages_hold(x->pages, s, (uint32_t)at, &page, err);
+    if (r < 0)
+        return r;
+    r = segment_page_find(&s->seg, (uint32_t)at, page.data, id, ret);
+    index_pages_release(&page);
+    return r;
 }
 
 static int frame_line(struct index *x, struct index_segment *s, uint32_t i, struct segment_frame *ret,
                       struct bk_error *err)
 {
-    uint8_t data[SEGMENT_PAGE];
-    uint32_t page;
-    int r = segment_frame_page(&s->seg, i, &page, err);
+    struct index_page page;
+    uint32_t at;
+    int r = segment_frame_page(&s->seg, i, &at, err);
     if (r == 0)
-        r = index_pages_get(x->pages, s, page, data, err);
-    if (r == 0)
-        segment_frame_line(data, i, ret);
-    return r;
+        r = index_pages_hold(x->pages, s, at, &page, err);
+    if (r < 0)
+        return r;
+    segment_frame_line(page.data, i, ret);
+    index_pages_release(&page);
+    return 0;
 }
 
 static int pack_line(struct index *x, struct index_segment *s, uint32_t i, struct segment_pack *ret,
                      struct bk_error *err)
 {
-    uint8_t data[SEGMENT_PAGE];
-    uint32_t page;
-    int r = segment_pack_page(&s->seg, i, &page, err);
+    struct index_page page;
+    uint32_t at;
+    int r = segment_pack_page(&s->seg, i, &at, err);
     if (r == 0)
-        r = index_pages_get(x->pages, s, page, data, err);
-    if (r == 0)
-        segment_pack_line(data, i, ret);
-    return r;
+        r = index_pages_hold(x->pages, s, at, &page, err);
+    if (r < 0)
+        return r;
+    segment_pack_line(page.data, i, ret);
+    index_pages_release(&page);
+    return 0;
 }
 
 /* What the read path will size buffers by. */
@@ -250,20 +276,21 @@ static int place(struct index *x, struct index_segment *s, const struct segment_
 static int look(struct index *x, const chunk_id *id, bool recovered, struct chunk_loc *ret,
                 struct bk_error *err)
 {
-    uint8_t page[SEGMENT_PAGE];
+    struct fuse_aim aims[LOOK_AHEAD] = { 0 };
     struct segment_entry e;
     struct list *l = atomic_load(&x->list);
     int bad = 0;
     size_t n = atomic_load_explicit(&l->n, memory_order_acquire);
     /* With many segments the filters' cache misses are what a look-up waits for: have several under way. */
     for (size_t i = n; i-- > 0 && n - i <= LOOK_AHEAD;)
-        segment_prefetch(&l->v[i]->seg, id);
+        segment_aim(&l->v[i]->seg, id, &aims[i % LOOK_AHEAD]);
     for (size_t i = n; i-- > 0;) {
+        struct fuse_aim a = aims[i % LOOK_AHEAD];
         if (i >= LOOK_AHEAD)
-            segment_prefetch(&l->v[i - LOOK_AHEAD]->seg, id);
+            segment_aim(&l->v[i - LOOK_AHEAD]->seg, id, &aims[i % LOOK_AHEAD]);
         if (l->v[i]->recovered != recovered)
             continue;
-        int r = find_in(x, l->v[i], id, page, &e, err);
+        int r = find_in(x, l->v[i], id, &a, &e, err);
         if (r > 0 && ret)
             r = place(x, l->v[i], &e, ret, err);
         if (r > 0)
@@ -290,13 +317,14 @@ int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struc
 int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
                          struct bk_error *err)
 {
-    uint8_t page[SEGMENT_PAGE];
     struct list *l = atomic_load(&x->list);
     int bad = 0;
     for (size_t i = atomic_load_explicit(&l->n, memory_order_acquire); i-- > 0;) {
+        struct fuse_aim a = { 0 };
         struct segment_entry e;
         struct chunk_loc loc = { 0 };
-        int r = find_in(x, l->v[i], id, page, &e, err);
+        segment_aim(&l->v[i]->seg, id, &a);
+        int r = find_in(x, l->v[i], id, &a, &e, err);
         if (r > 0)
             r = place(x, l->v[i], &e, &loc, err);
         if (r < 0)

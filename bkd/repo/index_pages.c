@@ -4,7 +4,7 @@
 
 enum { WAYS = 8 };
 
-struct set {
+struct index_set {
     pthread_mutex_t lock;
     uint64_t key[WAYS]; /* 0: free */
     unsigned next;      /* to be replaced; a hit just before it is spared */
@@ -13,7 +13,7 @@ struct set {
 
 struct index_pages {
     size_t n_sets; /* a power of two */
-    struct set *sets;
+    struct index_set *sets;
     uint8_t (*pages)[SEGMENT_PAGE];
 };
 
@@ -53,47 +53,49 @@ size_t index_pages_bytes(const struct index_pages *c)
     return sizeof *c + c->n_sets * (sizeof *c->sets + (size_t)WAYS * SEGMENT_PAGE);
 }
 
-static bool lookup(struct set *set, uint64_t key, uint8_t *out)
+/* Where the key is, or WAYS. */
+static unsigned way_of(const struct index_set *set, uint64_t key)
 {
-    bool hit = false;
-    pthread_mutex_lock(&set->lock);
-    for (unsigned i = 0; i < WAYS; i++)
-        if (set->key[i] == key) {
-            memcpy(out, set->pages[i], SEGMENT_PAGE);
-            if (set->next == i)
-                set->next = (i + 1) % WAYS;
-            hit = true;
-            break;
-        }
-    pthread_mutex_unlock(&set->lock);
-    return hit;
+    unsigned i = 0;
+    while (i < WAYS && set->key[i] != key)
+        i++;
+    return i;
 }
 
-static void keep(struct set *set, uint64_t key, const uint8_t *page)
+/* Read a page into the place of another; who wants the same one waits instead of reading it too. */
+static int load(struct index_set *set, struct index_segment *s, uint32_t page, uint64_t key,
+                struct bk_error *err)
 {
-    pthread_mutex_lock(&set->lock);
-    bool there = false; /* another thread may have read it at the same time */
-    for (unsigned i = 0; i < WAYS; i++)
-        there |= set->key[i] == key;
-    if (!there) {
-        unsigned i = set->next;
+    unsigned i = set->next;
+    set->key[i] = 0;
+    int r = index_segment_page(s, page, set->pages[i], err);
+    if (r == 0)
         set->key[i] = key;
-        memcpy(set->pages[i], page, SEGMENT_PAGE);
-        set->next = (i + 1) % WAYS;
-    }
-    pthread_mutex_unlock(&set->lock);
+    return r < 0 ? r : (int)i;
 }
 
-int index_pages_get(struct index_pages *c, struct index_segment *s, uint32_t page,
-                    uint8_t out[static SEGMENT_PAGE], struct bk_error *err)
+int index_pages_hold(struct index_pages *c, struct index_segment *s, uint32_t page, struct index_page *ret,
+                     struct bk_error *err)
 {
     uint64_t key = ((uint64_t)s->number + 1) << 32 | page;
     uint64_t h = key * 0x9e3779b97f4a7c15u;
-    struct set *set = &c->sets[(h >> 32) & (c->n_sets - 1)];
-    if (lookup(set, key, out))
-        return 0;
-    int r = index_segment_page(s, page, out, err);
-    if (r == 0)
-        keep(set, key, out);
-    return r;
+    struct index_set *set = &c->sets[(h >> 32) & (c->n_sets - 1)];
+    pthread_mutex_lock(&set->lock);
+    int at = (int)way_of(set, key);
+    if (at == WAYS)
+        at = load(set, s, page, key, err);
+    if (at < 0) {
+        pthread_mutex_unlock(&set->lock);
+        return at;
+    }
+    if (set->next == (unsigned)at)
+        set->next = (set->next + 1) % WAYS;
+    *ret = (struct index_page){ .data = set->pages[at], .set = set };
+    return 0;
+}
+
+void index_pages_release(struct index_page *p)
+{
+    pthread_mutex_unlock(&p->set->lock);
+    *p = (struct index_page){ 0 };
 }

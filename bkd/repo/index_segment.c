@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 /* One segment of SEGMENT_MAX entries has a resident part near 6 MiB; a length past this is damage, not data.
  */
 #define RESIDENT_MAX ((uint64_t)64 << 20)
+enum { BIG_PAGE = 2 << 20 };
 
 static int read_at(struct index_segment *s, uint64_t offset, void *out, size_t len, struct bk_error *err)
 {
@@ -46,12 +48,23 @@ static int open_descriptor(struct index_segment *s, struct bk_error *err)
     return 0;
 }
 
+/* A filter is read at three random places a look-up: on small pages most of the wait is for the page tables.
+ * A part that does not fill a big page stays on small ones, so that this takes no more memory. */
+static uint8_t *resident_new(size_t len)
+{
+    if (len < BIG_PAGE)
+        return malloc(len);
+    uint8_t *p = aligned_alloc(BIG_PAGE, len);
+    if (p)
+        (void)madvise(p, len, MADV_HUGEPAGE); /* where there are none it runs without */
+    return p;
+}
+
 static int load_resident(struct repo *r, struct index_segment *s, struct bk_error *err)
 {
     uint8_t trailer[SEGMENT_TRAILER];
-    uint8_t page0[SEGMENT_PAGE];
     uint64_t offset, len;
-    if (s->bytes < sizeof trailer + sizeof page0)
+    if (s->bytes < sizeof trailer + SEGMENT_PAGE)
         return bk_fail(err, BK_E_CORRUPT, "%llu bytes are too few for an index segment",
                        (unsigned long long)s->bytes);
     int e = read_at(s, s->bytes - sizeof trailer, trailer, sizeof trailer, err);
@@ -63,15 +76,18 @@ static int load_resident(struct repo *r, struct index_segment *s, struct bk_erro
     if (len > RESIDENT_MAX || offset > s->bytes || len > s->bytes - offset)
         return bk_fail(err, BK_E_CORRUPT, "the resident part of %llu bytes is out of range",
                        (unsigned long long)len);
-    bk_auto(free) uint8_t *resident = malloc(len ? (size_t)len : 1);
-    if (!resident)
+    bk_auto(free) uint8_t *piece = resident_new(SEGMENT_AROUND + (size_t)len);
+    if (!piece)
         return bk_fail(err, BK_E_NOMEM, "no memory for %llu bytes", (unsigned long long)len);
-    e = read_at(s, 0, page0, sizeof page0, err);
+    memcpy(piece + SEGMENT_PAGE + len, trailer, SEGMENT_AROUND - SEGMENT_PAGE);
+    e = read_at(s, 0, piece, SEGMENT_PAGE, err);
     if (e == 0)
-        e = read_at(s, offset, resident, (size_t)len, err);
-    if (e < 0)
-        return e;
-    return segment_open(repo_keyring(r), page0, resident, (size_t)len, trailer, &s->seg, err);
+        e = read_at(s, offset, piece + SEGMENT_PAGE, (size_t)len, err);
+    if (e == 0)
+        e = segment_open_adopt(repo_keyring(r), piece, (size_t)len, trailer, &s->seg, err);
+    if (e == 0)
+        (void)bk_steal(piece);
+    return e;
 }
 
 static int make(struct repo *r, const char *label, struct index_segment **ret, struct bk_error *err)

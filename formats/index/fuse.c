@@ -52,23 +52,30 @@ static struct probe probe_of(const struct fuse *f, uint64_t hash)
     return p;
 }
 
-void fuse_prefetch(const struct fuse *f, uint64_t key)
+void fuse_aim(const struct fuse *f, uint64_t key, struct fuse_aim *ret)
 {
     if (f->n_fingerprints == 0)
         return;
-    struct probe p = probe_of(f, mix(key, f->seed));
-    for (int i = 0; i < ARITY; i++)
+    uint64_t hash = mix(key, f->seed);
+    struct probe p = probe_of(f, hash);
+    for (int i = 0; i < ARITY; i++) {
         __builtin_prefetch(f->fingerprints + p.at[i]);
+        ret->at[i] = p.at[i];
+    }
+    ret->fingerprint = fingerprint(hash);
+}
+
+bool fuse_hit(const struct fuse *f, const struct fuse_aim *a)
+{
+    const uint8_t *t = f->fingerprints;
+    return f->n_fingerprints && (uint8_t)(t[a->at[0]] ^ t[a->at[1]] ^ t[a->at[2]]) == a->fingerprint;
 }
 
 bool fuse_has(const struct fuse *f, uint64_t key)
 {
-    if (f->n_fingerprints == 0)
-        return false;
-    uint64_t hash = mix(key, f->seed);
-    struct probe p = probe_of(f, hash);
-    const uint8_t *t = f->fingerprints;
-    return (uint8_t)(t[p.at[0]] ^ t[p.at[1]] ^ t[p.at[2]]) == fingerprint(hash);
+    struct fuse_aim a = { 0 };
+    fuse_aim(f, key, &a);
+    return fuse_hit(f, &a);
 }
 
 /* log2 between its values at powers of two, by straight lines: never above the truth, and, other than

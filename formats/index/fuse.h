@@ -25,8 +25,14 @@ struct fuse {
 int fuse_build(const uint64_t *keys, size_t n, struct fuse *ret, struct bk_buf *out,
                struct bk_error *err) BK_MUST_CHECK;
 bool fuse_has(const struct fuse *f, uint64_t key);
-/* Ask for the memory that fuse_has(f, key) will read: a caller with many filters hides their cache misses. */
-void fuse_prefetch(const struct fuse *f, uint64_t key);
+/* The same in two steps, for a caller with many filters who hides their cache misses: aim computes where to
+ * look and asks for that memory, hit looks. */
+struct fuse_aim {
+    uint32_t at[3];
+    uint8_t fingerprint;
+};
+void fuse_aim(const struct fuse *f, uint64_t key, struct fuse_aim *ret);
+bool fuse_hit(const struct fuse *f, const struct fuse_aim *a);
 void fuse_encode(const struct fuse *f, uint8_t out[static FUSE_PARAMS]);
 /* Checks that every probe stays inside n_fingerprints. CORRUPT. */
 int fuse_decode(const uint8_t in[static FUSE_PARAMS], size_t n_fingerprints, struct fuse *ret,

@@ -13,11 +13,11 @@ int segment_mac_new(const struct keyring *k, struct suite_mac **ret, struct bk_e
 int segment_digest(const struct suite_mac *mac, uint32_t page, const uint8_t data[static SEGMENT_PAGE],
                    uint8_t out[static SEGMENT_DIGEST], struct bk_error *err)
 {
-    uint8_t message[8 + SEGMENT_PAGE];
+    uint8_t number[8];
     uint8_t tag[SUITE_HASH];
-    bk_put_u64(message, page);
-    memcpy(message + 8, data, SEGMENT_PAGE);
-    int r = suite_mac(mac, message, sizeof message, tag, err);
+    bk_put_u64(number, page);
+    const struct suite_piece message[] = { { number, sizeof number }, { data, SEGMENT_PAGE } };
+    int r = suite_mac_pieces(mac, message, BK_COUNT(message), tag, err);
     if (r == 0)
         memcpy(out, tag, SEGMENT_DIGEST);
     return r;
@@ -47,23 +47,11 @@ int segment_trailer_decode(const uint8_t in[static SEGMENT_TRAILER], uint64_t ob
     return 0;
 }
 
-/* Copy page 0, the resident part and the trailer's offsets into one piece, and check its MAC. */
-static int take_authentic(struct segment *s, const uint8_t *page0, const uint8_t *resident,
-                          size_t resident_len, const uint8_t *trailer, struct bk_error *err)
+/* Check the MAC of page 0, the resident part and the trailer's offsets, which lie in one piece. */
+static int check_authentic(const struct segment *s, const uint8_t *trailer, struct bk_error *err)
 {
-    if (resident_len > SEGMENT_RESIDENT_MAX || resident_len != bk_get_u64(trailer + 8))
-        return bk_fail(err, BK_E_CORRUPT, "the resident part has %zu bytes, the trailer says otherwise",
-                       resident_len);
-    size_t len = SEGMENT_PAGE + resident_len + SEGMENT_TRAILER_OFFSETS;
-    s->resident = malloc(len);
-    if (!s->resident)
-        return bk_fail(err, BK_E_NOMEM, "no memory for %zu bytes of index", len);
-    s->resident_len = len;
-    memcpy(s->resident, page0, SEGMENT_PAGE);
-    memcpy(s->resident + SEGMENT_PAGE, resident, resident_len);
-    memcpy(s->resident + SEGMENT_PAGE + resident_len, trailer, SEGMENT_TRAILER_OFFSETS);
     uint8_t tag[SUITE_HASH];
-    int r = suite_mac(s->mac, s->resident, len, tag, err);
+    int r = suite_mac(s->mac, s->resident, s->resident_len, tag, err);
     if (r < 0)
         return r;
     if (memcmp(tag, trailer + SEGMENT_TRAILER_OFFSETS, sizeof tag) != 0)
@@ -115,23 +103,52 @@ static int read_resident(struct segment *s, size_t resident_len, struct bk_error
     return 0;
 }
 
-int segment_open(const struct keyring *k, const uint8_t page0[static SEGMENT_PAGE], const uint8_t *resident,
-                 size_t resident_len, const uint8_t trailer[static SEGMENT_TRAILER], struct segment *ret,
-                 struct bk_error *err)
+static int resident_fits(size_t len, const uint8_t *trailer, struct bk_error *err)
 {
-    bk_auto(segment_clear) struct segment s = { 0 };
-    int r = segment_mac_new(k, &s.mac, err);
+    if (len <= SEGMENT_RESIDENT_MAX && len == bk_get_u64(trailer + 8))
+        return 0;
+    return bk_fail(err, BK_E_CORRUPT, "the resident part has %zu bytes, the trailer says otherwise", len);
+}
+
+int segment_open_adopt(const struct keyring *k, uint8_t *piece, size_t resident_len,
+                       const uint8_t trailer[static SEGMENT_TRAILER], struct segment *ret,
+                       struct bk_error *err)
+{
+    struct segment s = { .resident = piece, .resident_len = SEGMENT_AROUND + resident_len };
+    int r = resident_fits(resident_len, trailer, err);
     if (r == 0)
-        r = take_authentic(&s, page0, resident, resident_len, trailer, err);
+        r = segment_mac_new(k, &s.mac, err);
+    if (r == 0)
+        r = check_authentic(&s, trailer, err);
     if (r == 0)
         r = read_page0(&s, k->suite, bk_get_u64(trailer), err);
     if (r == 0)
         r = read_resident(&s, resident_len, err);
+    if (r < 0) {
+        suite_mac_free(s.mac);
+        return bk_context(err, "open an index segment");
+    }
+    *ret = s;
+    return 0;
+}
+
+int segment_open(const struct keyring *k, const uint8_t page0[static SEGMENT_PAGE], const uint8_t *resident,
+                 size_t resident_len, const uint8_t trailer[static SEGMENT_TRAILER], struct segment *ret,
+                 struct bk_error *err)
+{
+    int r = resident_fits(resident_len, trailer, err);
     if (r < 0)
         return bk_context(err, "open an index segment");
-    *ret = s;
-    s = (struct segment){ 0 };
-    return 0;
+    bk_auto(free) uint8_t *piece = malloc(SEGMENT_AROUND + resident_len);
+    if (!piece)
+        return bk_fail(err, BK_E_NOMEM, "no memory for %zu bytes of index", resident_len);
+    memcpy(piece, page0, SEGMENT_PAGE);
+    memcpy(piece + SEGMENT_PAGE, resident, resident_len);
+    memcpy(piece + SEGMENT_PAGE + resident_len, trailer, SEGMENT_TRAILER_OFFSETS);
+    r = segment_open_adopt(k, piece, resident_len, trailer, ret, err);
+    if (r == 0)
+        (void)bk_steal(piece);
+    return r;
 }
 
 int segment_page_check(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],
@@ -185,14 +202,21 @@ static size_t last_fence(const struct segment *s, uint64_t prefix)
     return lo;
 }
 
-void segment_prefetch(const struct segment *s, const chunk_id *id)
+void segment_aim(const struct segment *s, const chunk_id *id, struct fuse_aim *ret)
 {
-    fuse_prefetch(&s->filter, bk_get_u64(id->b));
+    fuse_aim(&s->filter, bk_get_u64(id->b), ret);
 }
 
 int64_t segment_page_of(const struct segment *s, const chunk_id *id)
 {
-    if (!fuse_has(&s->filter, bk_get_u64(id->b)) || s->n_entry_pages == 0)
+    struct fuse_aim a = { 0 };
+    segment_aim(s, id, &a);
+    return segment_page_aimed(s, id, &a);
+}
+
+int64_t segment_page_aimed(const struct segment *s, const chunk_id *id, const struct fuse_aim *a)
+{
+    if (!fuse_hit(&s->filter, a) || s->n_entry_pages == 0)
         return -1;
     uint64_t prefix = segment_prefix(id->b);
     if (prefix < fence(s, 0))

@@ -31,6 +31,7 @@ enum {
     SEGMENT_PACKS_PER_PAGE = SEGMENT_PAGE / SEGMENT_PACK,
     SEGMENT_MAX = 1 << 22, /* entries */
     SEGMENT_TRAILER = 56,
+    SEGMENT_AROUND = SEGMENT_PAGE + 16, /* bytes, beside the resident part, that the trailer's MAC covers */
     SEGMENT_DIGEST = 16,
     SEGMENT_RESIDENT_MAX = 16 << 20, /* bytes */
     SEGMENT_VERSION = 1,
@@ -80,7 +81,7 @@ struct segment {
     uint32_t packs_page;
     uint32_t n_entry_pages;
     struct fuse filter;
-    uint8_t *resident; /* owned copy: page 0, fences, digests, filter */
+    uint8_t *resident; /* owned: page 0, fences, digests, filter */
     size_t resident_len;
     const uint8_t *fences; /* into resident */
     const uint8_t *digests;
@@ -98,13 +99,20 @@ int segment_open(const struct keyring *k, const uint8_t page0[static SEGMENT_PAG
                  size_t resident_len, const uint8_t trailer[static SEGMENT_TRAILER], struct segment *ret,
                  struct bk_error *err) BK_MUST_CHECK;
 
+/* The same for SEGMENT_AROUND + resident_len bytes that are in one piece already and come from malloc: page
+ * 0, the resident part, the first SEGMENT_AROUND - SEGMENT_PAGE bytes of the trailer. Taken on success. */
+int segment_open_adopt(const struct keyring *k, uint8_t *piece, size_t resident_len,
+                       const uint8_t trailer[static SEGMENT_TRAILER], struct segment *ret,
+                       struct bk_error *err) BK_MUST_CHECK;
+
 /* Check a page that was read: CORRUPT when its digest does not fit. */
 int segment_page_check(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],
                        struct bk_error *err) BK_MUST_CHECK;
 /* The entry page that would hold id, or -1 when the filter says that the segment has not got it. */
 int64_t segment_page_of(const struct segment *s, const chunk_id *id);
-/* Ask for the memory that segment_page_of will read first. */
-void segment_prefetch(const struct segment *s, const chunk_id *id);
+/* The same in two steps, for a caller with many segments: see fuse_aim. */
+void segment_aim(const struct segment *s, const chunk_id *id, struct fuse_aim *ret);
+int64_t segment_page_aimed(const struct segment *s, const chunk_id *id, const struct fuse_aim *a);
 /* Look in one checked entry page: 1 found, 0 not there. `page` must be what segment_page_of said. */
 int segment_page_find(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],
                       const chunk_id *id, struct segment_entry *ret);

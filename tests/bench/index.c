@@ -4,7 +4,9 @@
  *     bench-index DIR [CHUNKS]
  *
  * makes DIR once (about 44 bytes a chunk), then opens it anew and prints: time to open, resident memory,
- * look-ups per second of one thread for ids that are there and ids that are not. */
+ * look-ups per second of one thread for ids that are there and ids that are not, in random order: a page is
+ * checked when it is read for the first time, so that what is there is asked for twice. The page cache should
+ * be warm. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,8 @@
 #include <time.h>
 
 #include "bkd/repo/index.h"
+
+enum { ROUNDS = 8 };
 
 static double wall_now(void)
 {
@@ -113,24 +117,40 @@ static void make(const char *dir, uint64_t chunks)
         put_segment(r, first, chunks - first < SEGMENT_MAX ? (size_t)(chunks - first) : (size_t)SEGMENT_MAX);
 }
 
-/* Look-ups per second of this thread's processor time. locate: where it is; else only whether it is there. */
-static double look_up(struct index *x, uint64_t base, uint64_t range, unsigned n, bool locate, int expected)
+struct ids {
+    uint64_t base, range;
+    int expected; /* of a look-up */
+};
+
+/* n look-ups of random ids, in look-ups per second of this thread's processor time. locate: where it is;
+ * else only whether it is there. */
+static double look_up(struct index *x, const struct ids *ids, uint64_t seed, unsigned n, bool locate)
 {
     struct bk_error err = { 0 };
-    uint64_t seed = 12345;
     double start = cpu_now();
     for (unsigned i = 0; i < n; i++) {
         chunk_id id;
-        id_of(base + mix(&seed) % range, &id);
+        id_of(ids->base + mix(&seed) % ids->range, &id);
         struct chunk_loc loc;
         int r = locate ? index_find(x, &id, &loc, &err) : index_has(x, &id, &err);
         must(r, &err);
-        if (r != expected) {
+        if (r != ids->expected) {
             fprintf(stderr, "a look-up was wrong\n");
             exit(1);
         }
     }
     return n / (cpu_now() - start);
+}
+
+/* The best of ROUNDS, each with other ids: what a neighbour on the machine takes away is not ours. */
+static double best(struct index *x, const struct ids *ids, uint64_t seed, unsigned n, bool locate)
+{
+    double most = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        double rate = look_up(x, ids, seed + ((uint64_t)i << 40), n / ROUNDS, locate);
+        most = rate > most ? rate : most;
+    }
+    return most;
 }
 
 int main(int argc, char **argv)
@@ -155,15 +175,17 @@ int main(int argc, char **argv)
     double start = wall_now();
     must(index_open(r, NULL, NULL, &x, &err), &err);
     double opened = wall_now() - start;
-    double present = look_up(x, 0, chunks, 400000, false, 1);
-    double absent = look_up(x, (uint64_t)1 << 60, (uint64_t)1 << 40, 2000000, false, 0);
-    double located = look_up(x, 0, chunks, 400000, true, 1);
+    const struct ids there = { .range = chunks, .expected = 1 };
+    const struct ids nowhere = { .base = (uint64_t)1 << 60, .range = (uint64_t)1 << 40 };
+    double first = best(x, &there, 12345, 400000, false);
+    double again = best(x, &there, 12345, 400000, false);
+    double absent = best(x, &nowhere, 12345, 2000000, false);
+    double located = best(x, &there, 54321, 400000, true);
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    printf("%llu chunks: open %.2f s; look-ups per second and core: present %.0f, absent %.0f, located %.0f; "
-           "peak resident %.0f MiB "
-           "(index %.0f MiB)\n",
-           (unsigned long long)index_entries(x), opened, present, absent, located, (double)u.ru_maxrss / 1024,
-           (double)index_resident_bytes(x) / (1 << 20));
+    printf("%llu chunks: open %.2f s; look-ups per second and core: present %.0f (%.0f where pages were seen "
+           "before), absent %.0f, located %.0f; peak resident %.0f MiB (index %.0f MiB)\n",
+           (unsigned long long)index_entries(x), opened, first, again, absent, located,
+           (double)u.ru_maxrss / 1024, (double)index_resident_bytes(x) / (1 << 20));
     return 0;
 }
