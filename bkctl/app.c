@@ -94,7 +94,8 @@ static int suite_of(struct store *s, enum suite_id *ret, struct bk_error *err)
     return r;
 }
 
-int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret, struct bk_error *err)
+static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, struct secret *ret_secret,
+                     struct repo **ret, struct bk_error *err)
 {
     bk_auto(store_free) struct store *s = NULL;
     int r = app_open_store(a, &s, err);
@@ -113,6 +114,8 @@ int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **r
         r = secret_get(&src, &secret, err);
     if (r < 0)
         return r;
+    if (meanwhile)
+        meanwhile(ctx);
     r = repo_open_adopt_store(s, &secret.s, &world_real, ret, err);
     if (r < 0)
         return r;
@@ -120,6 +123,18 @@ int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **r
     *ret_secret = secret;
     secret = (struct secret){ 0 };
     return 0;
+}
+
+int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret, struct bk_error *err)
+{
+    return open_repo(a, NULL, NULL, ret_secret, ret, err);
+}
+
+int app_open_repo_while(struct app *a, void (*meanwhile)(void *ctx), void *ctx, struct repo **ret,
+                        struct bk_error *err)
+{
+    bk_auto(secret_clear) struct secret secret = { 0 };
+    return open_repo(a, meanwhile, ctx, &secret, ret, err);
 }
 
 int app_open_repo(struct app *a, struct repo **ret, struct bk_error *err)

@@ -41,6 +41,9 @@ int app_repo_url(const struct app *a, const char **ret, struct bk_error *err) BK
 int app_open_store(struct app *a, struct store **ret, struct bk_error *err) BK_MUST_CHECK;
 /* The repository, unlocked with what the options, the environment or the user say. */
 int app_open_repo(struct app *a, struct repo **ret, struct bk_error *err) BK_MUST_CHECK;
+/* The same; meanwhile(ctx) is called once the user has nothing more to say, just before the long work. */
+int app_open_repo_while(struct app *a, void (*meanwhile)(void *ctx), void *ctx, struct repo **ret,
+                        struct bk_error *err) BK_MUST_CHECK;
 /* The same, and the secret that was used; the caller clears it. */
 struct secret;
 int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret,

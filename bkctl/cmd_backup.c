@@ -104,8 +104,8 @@ static int add_all(struct opt_list *to, const char *const *v, size_t n, struct b
 }
 
 static int from_files(struct app *a, struct repo *repo, const struct backup_common *c,
-                      const struct backup_args *x, const struct operands *ops, struct backup_result *ret,
-                      struct bk_error *err)
+                      const struct backup_args *x, const struct operands *ops, struct ahead *ahead,
+                      struct backup_result *ret, struct bk_error *err)
 {
     bk_auto(texts_clear) struct texts mem = { 0 };
     bk_auto(opt_list_clear) struct opt_list paths = { 0 }, excludes = { 0 };
@@ -136,6 +136,7 @@ static int from_files(struct app *a, struct repo *repo, const struct backup_comm
         .no_xattrs = x->no_xattrs,
         .ignore_ctime = x->ignore_ctime,
         .ignore_inode = x->ignore_inode,
+        .ahead = ahead,
     };
     return backup_files(repo, &a->job, c, &f, ret, err);
 }
@@ -159,13 +160,41 @@ static int check_source(const struct backup_args *x, const struct operands *ops,
     return 0;
 }
 
+struct early { /* what is read of the source while the passphrase becomes a key */
+    const struct backup_args *args;
+    const struct operands *ops;
+    struct ahead *ahead;
+};
+
+static void early_clear(struct early *e)
+{
+    ahead_free(e->ahead);
+}
+BK_AUTO_CLEAR(struct early, early_clear)
+
+/* Nothing is touched that the user wants left out: it may be what hangs. */
+static void look_ahead(void *ctx)
+{
+    struct early *e = ctx;
+    const struct backup_args *x = e->args;
+    bool all = !x->excludes.n && !x->exclude_files.n && !x->exclude_if_present.n && !x->exclude_caches &&
+               !x->one_file_system;
+    if (x->stdin_command || x->read_stdin || !all || !e->ops->n)
+        return;
+    struct bk_error ignored = { 0 }; /* the walk reads everything itself then */
+    if (ahead_start((const char *const *)e->ops->v, e->ops->n, world_real.now_ns(world_real.ctx), &e->ahead,
+                    &ignored) < 0)
+        e->ahead = NULL;
+}
+
 static int backup_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
     const struct backup_args *x = args;
     int r = check_source(x, ops, err);
     bk_auto(repo_free) struct repo *repo = NULL;
+    bk_auto(early_clear) struct early early = { .args = x, .ops = ops };
     if (r == 0)
-        r = app_open_repo(a, &repo, err);
+        r = app_open_repo_while(a, look_ahead, &early, &repo, err);
     if (r < 0)
         return r;
     static const enum snapshot_level levels[] = { LEVEL_FULL, LEVEL_DIFFERENTIAL, LEVEL_INCREMENTAL };
@@ -189,7 +218,7 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
     else if (x->read_stdin)
         r = backup_stream(repo, &a->job, &c, x->stdin_name ? x->stdin_name : "stdin", NULL, &result, err);
     else
-        r = from_files(a, repo, &c, x, ops, &result, err);
+        r = from_files(a, repo, &c, x, ops, early.ahead, &result, err);
     ui_end(&a->ui);
     return r < 0 ? r : show_backup_result(a, &result.snap, x->dry_run);
 }

@@ -8,6 +8,7 @@
 
 #include "bkd/job/job.h"
 #include "bkd/repo/repo.h"
+#include "bkd/source/ahead.h"
 #include "formats/snapshot/snapshot.h"
 
 struct backup_files {
@@ -23,7 +24,8 @@ struct backup_files {
     bool one_file_system;
     bool no_xattrs;
     bool ignore_ctime,
-        ignore_inode; /* compare less: for network and FUSE file systems whose numbers change */
+        ignore_inode;    /* compare less: for network and FUSE file systems whose numbers change */
+    struct ahead *ahead; /* what was read of the paths already, or NULL; it is stopped, and used up */
 };
 
 struct backup_common {

@@ -33,6 +33,7 @@ struct dir {
     uint64_t one_dev; /* the file system of its root */
 
     struct listing list;
+    struct statx *stats; /* owned: of the names, asked ahead; stx_mask 0: not known. NULL: of none */
     struct old_dir old;
     struct page *pages; /* owned */
     size_t n_pages;

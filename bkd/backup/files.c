@@ -77,6 +77,8 @@ int backup_files(struct repo *repo, struct job *j, const struct backup_common *c
     r = run_open(&run, repo, j, c, (const char *)name.data, true, err);
     if (r < 0)
         return r;
+    if (f->ahead && ahead_started_ns(f->ahead) < run.snap.start_ns) /* that is when reading began */
+        run.snap.start_ns = ahead_started_ns(f->ahead);
     run.snap.paths = asked.paths;
     run.snap.excludes = asked.excludes;
     asked.paths = asked.excludes = (struct snapshot_list){ 0 };

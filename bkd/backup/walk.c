@@ -120,6 +120,8 @@ int walk_run(struct walk *w, struct bk_error *err)
     w->ignore =
         (w->opts->ignore_ctime ? META_IGNORE_CTIME : 0u) | (w->opts->ignore_inode ? META_IGNORE_INODE : 0u);
     w->n_roots = roots_count(w->roots);
+    if (w->opts->ahead)
+        ahead_stop(w->opts->ahead);
     int r = open_lanes(w, err);
     if (r == 0)
         r = dirs_new(&w->dirs, err);

@@ -109,12 +109,24 @@ static int list_roots(struct dir *d, struct bk_error *err)
     return 0;
 }
 
+/* Read ahead, or now. */
+static int names(struct walk *w, struct dir *d, int fd, struct bk_error *why)
+{
+    struct ahead_dir known;
+    if (!w->opts->ahead || !ahead_take(w->opts->ahead, fd, &known))
+        return listing_read(fd, &d->list, why);
+    d->list = known.list;
+    d->stats = known.stats;
+    return 0;
+}
+
 static int list(struct walk *w, struct dir *d, int fd, unsigned lane, struct bk_error *err)
 {
     if (d->only_roots)
         return list_roots(d, err);
     struct bk_error why = { 0 };
-    int r = listing_read(fd, &d->list, &why);
+    int r = names(w, d, fd, &why);
+    size_t n = d->list.n;
     if (r < 0 && r != BK_E_NOMEM)
         walk_trouble(w, d, NULL, TROUBLE_UNREADABLE, why.sys, N_("the directory could not be listed whole"));
     else if (r < 0) {
@@ -122,7 +134,12 @@ static int list(struct walk *w, struct dir *d, int fd, unsigned lane, struct bk_
         return r;
     }
     leave_tag_only(w, d, fd);
-    return leave_out(w, d, fd, lane, err);
+    r = leave_out(w, d, fd, lane, err);
+    if (d->list.n != n) { /* no longer in step */
+        free(d->stats);
+        d->stats = NULL;
+    }
+    return r;
 }
 
 /* xattrs and flags of a directory whose metadata is not the parent's */

@@ -253,6 +253,17 @@ static int read_unasked(struct scan *s, size_t i, struct bk_error *err)
     return r < 0 ? r : 1;
 }
 
+/* What may be known from asking ahead. */
+static int ask(const struct scan *s, size_t i, bool follow, struct statx *ret)
+{
+    const struct dir *d = s->p->dir;
+    size_t at = s->p->first + i;
+    if (follow || !d->stats || !d->stats[at].stx_mask)
+        return meta_stat(s->dirfd, listing_name(&d->list, at), follow, ret);
+    *ret = d->stats[at];
+    return 0;
+}
+
 static int one(struct scan *s, size_t i, struct bk_error *err)
 {
     struct page *p = s->p;
@@ -269,7 +280,7 @@ static int one(struct scan *s, size_t i, struct bk_error *err)
         return r < 0 ? r : 0;
 
     struct statx st;
-    int sys = meta_stat(s->dirfd, name, node && !node->whole, &st);
+    int sys = ask(s, i, node && !node->whole, &st);
     if (sys) {
         p->same = false;
         walk_trouble_errno(w, p->dir, name, sys);

@@ -196,6 +196,7 @@ static struct page *dir_up(struct walk *w, struct dir *d, unsigned lane)
     free(d->pages);
     old_close(&d->old);
     listing_clear(&d->list);
+    free(d->stats);
     free(d);
     return up;
 }

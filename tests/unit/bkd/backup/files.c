@@ -169,6 +169,85 @@ static void the_result_does_not_depend_on_threads(void **state)
     bed_free(&b);
 }
 
+static struct ahead *read_ahead(void)
+{
+    struct bk_error err = { 0 };
+    const char *path = place;
+    struct ahead *a;
+    assert_int_equal(ahead_start(&path, 1, 1, &a, &err), 0);
+    ahead_finish(a);
+    return a;
+}
+
+static void asking_ahead_changes_nothing_but_the_start(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    make_tree();
+    struct snapshot plain = bed_run(&b);
+    b.common.level = LEVEL_FULL;
+    b.opts.ahead = read_ahead();
+    struct snapshot full = bed_run(&b);
+    ahead_free(b.opts.ahead);
+    b.common.level = LEVEL_INCREMENTAL;
+    b.opts.ahead = read_ahead();
+    struct snapshot again = bed_run(&b);
+    ahead_free(b.opts.ahead);
+    assert_int_equal(again.start_ns, 1);
+    assert_int_equal(again.n_unchanged, plain.n_files);
+    assert_int_equal(again.read_bytes, 0);
+    assert_int_equal(full.read_bytes, plain.read_bytes);
+    struct view v[3] = { view_open(&b, &plain), view_open(&b, &full), view_open(&b, &again) };
+    struct node n[3] = { 0 };
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(view_find(&v[i], place, &n[i]), 0);
+    for (int i = 1; i < 3; i++)
+        assert_memory_equal(n[i].e.dir.id.b, n[0].e.dir.id.b, CHUNK_ID);
+    for (int i = 0; i < 3; i++) {
+        node_clear(&n[i]);
+        view_close(&v[i]);
+    }
+    snapshot_clear(&plain);
+    snapshot_clear(&full);
+    snapshot_clear(&again);
+    bed_free(&b);
+}
+
+/* A file's own change does not show in its directory, so that the old metadata is used: it must do for
+ * finding out that the file is another, and what is stored is what was opened. What was left out must not
+ * shift what belongs to whom. */
+static void what_changed_since_it_was_asked_about_is_stored_as_it_is(void **state)
+{
+    (void)state;
+    struct bed b = bed_new();
+    put_dir("d");
+    put_file("d/a", "a", 1);
+    put_file("d/b.o", "object", 6);
+    put_file("d/c", "old", 3);
+    put_file("gone", "g", 1);
+    const char *patterns[] = { "*.o" };
+    b.opts.excludes = patterns;
+    b.opts.n_excludes = 1;
+    b.opts.ahead = read_ahead();
+    put_file("d/c", "newer", 5);
+    assert_int_equal(unlink(at("gone")), 0);
+    put_file("came", "c", 1);
+    struct snapshot s = bed_run(&b);
+    ahead_free(b.opts.ahead);
+    struct view v = view_open(&b, &s);
+    struct node n = { 0 };
+    assert_int_equal(view_find(&v, "d/c", &n), 0);
+    assert_int_equal(n.e.content.size, 5);
+    node_clear(&n);
+    assert_int_equal(view_find(&v, "d/a", &n), 0);
+    assert_int_equal(n.e.content.size, 1);
+    node_clear(&n);
+    assert_false(view_has(&v, "d/b.o"));
+    view_close(&v);
+    snapshot_clear(&s);
+    bed_free(&b);
+}
+
 static void only_what_changed_is_read(void **state)
 {
     (void)state;
@@ -464,6 +543,8 @@ int main(void)
         T(files_of_all_sizes_in_one_directory_keep_their_content),
         T(an_unchanged_tree_stores_nothing),
         T(the_result_does_not_depend_on_threads),
+        T(asking_ahead_changes_nothing_but_the_start),
+        T(what_changed_since_it_was_asked_about_is_stored_as_it_is),
         T(only_what_changed_is_read),
         T(levels_choose_their_parent),
         T(what_is_excluded_is_not_there),
