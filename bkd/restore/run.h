@@ -1,7 +1,7 @@
 /* What the parts of one restore share. Internal to bkd/restore/.
  *
  *   restore.c   the story            walk.c     the snapshot's directories onto the target's
- *   entry.c     one entry            files.c    creating, writing and finishing regular files
+ *   entry.c     one entry            files.c    regular files, with rfile*.c
  *   delta.c     in place             links.c    hard links
  *   special.c   symlinks, devices    verify.c   reading back
  *   report.c    problems and counts
@@ -100,7 +100,7 @@ struct file_seen { /* what stands under the name; exists false: nothing */
 };
 int file_restore(struct run *r, struct tdir *td, const struct tree_entry *e, const struct file_seen *seen,
                  struct link *link, struct bk_error *err) BK_MUST_CHECK;
-extern const struct plan_sink file_sink; /* ctx: the run */
+extern const struct plan_sink file_sink; /* rfile_sink.c; ctx: the run */
 
 /* delta.c: make the bytes at [at, at+len) of fd equal to p (NULL: zeroes, as a hole when `hole`). Counts what
  * it wrote. */
