@@ -71,7 +71,7 @@ int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
         if (r == BK_E_ABSENT)
             bk_fail(err, BK_E_ABSENT, "there is no repository at %s", url);
     }
-    if (r == BK_E_ABSENT)
+    if (r == BK_E_ABSENT && !err->hint[0])
         return bk_hint(err, "make one with: bkctl init --repo %s", url);
     if (r < 0)
         return r;

@@ -225,7 +225,8 @@ int store_dir_open(const char *path, bool create, const struct dir_io *io, const
         return bk_fail(err, BK_E_NOMEM, "no memory for a directory store");
     d->store = (struct store){ .ops = &dir_ops,
                                .can = STORE_CAN_LIST | STORE_CAN_REMOVE | STORE_CAN_PUT_IF_ABSENT,
-                               .max_object_bytes = (uint64_t)1 << 40 };
+                               .max_object_bytes = (uint64_t)1 << 40,
+                               .parallel = 1 };
     snprintf(d->store.url, sizeof d->store.url, "%s", path);
     d->io = io ? *io : dir_io_real;
     d->world = w;

@@ -190,6 +190,7 @@ int store_mem_new(struct store **ret, struct bk_error *err)
     m->store = (struct store){ .ops = &mem_ops,
                                .can = STORE_CAN_LIST | STORE_CAN_REMOVE | STORE_CAN_PUT_IF_ABSENT,
                                .max_object_bytes = UINT64_MAX,
+                               .parallel = 1,
                                .url = "mem:" };
     pthread_mutex_init(&m->lock, NULL);
     *ret = &m->store;

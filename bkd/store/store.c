@@ -1,6 +1,9 @@
 #include "bkd/store/store.h"
 
 #include "bkd/store/dir.h"
+#if HAVE_RADOS
+#include "bkd/store/rados.h"
+#endif
 
 bool store_name_valid(const char *name)
 {
@@ -67,6 +70,13 @@ int store_open(const char *url, bool create, const struct world *w, struct store
         return store_dir_open(url, create, NULL, w, ret, err);
     if (strncmp(url, "file://", 7) == 0 && url[7] == '/')
         return store_dir_open(url + 7, create, NULL, w, ret, err);
+#if HAVE_RADOS
+    if (strncmp(url, "rados://", 8) == 0)
+        return store_rados_open(url, create, ret, err);
+#else
+    if (strncmp(url, "rados://", 8) == 0)
+        return bk_fail(err, BK_E_UNSUPPORTED, "this build has no RADOS store");
+#endif
     bk_fail(err, BK_E_UNSUPPORTED, "no store is known for %s", url);
-    return bk_hint(err, "a repository is a directory: /PATH or file:///PATH");
+    return bk_hint(err, "a repository is a directory, /PATH or file:///PATH, or a pool, rados://POOL/NAMESPACE");
 }

@@ -28,8 +28,9 @@ typedef int store_list_fn(void *ctx, const char *name, uint64_t size, struct bk_
 
 struct store_ops {
     /* Put-if-absent of a whole object. EXISTS when the name is taken (the object there is untouched); of two
-     * racing puts exactly one succeeds. NOSPACE, IO...: nothing is visible under the name; may be repeated.
-     */
+     * racing puts exactly one succeeds. NOSPACE, PERM...: nothing is visible under the name. IO,
+     * UNREACHABLE from a store across a network: it may have happened or may still happen; what stands under
+     * the name tells. May be repeated. */
     int (*put)(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err);
     /* Read up to len bytes from offset into out; *ret_len is short only at the object's end. ABSENT. */
     int (*get)(struct store *s, const char *name, uint64_t offset, void *out, size_t len, size_t *ret_len,
@@ -51,6 +52,7 @@ struct store {
     const struct store_ops *ops;
     unsigned can; /* enum store_can */
     uint64_t max_object_bytes;
+    unsigned parallel; /* how many puts or gets at once serve it best; at least 1 */
     char url[512]; /* for people: where it is */
 };
 
@@ -84,7 +86,7 @@ BK_AUTO(struct store *, store_free)
 /* Is the name one that a store accepts? */
 bool store_name_valid(const char *name);
 
-/* By URL: a path or file://PATH is a directory store. create: make it (EXISTS when the place is taken and not
+/* By URL: a path or file://PATH is a directory store, rados:// a pool (bkd/store/rados.h). create: make it (EXISTS when the place is taken and not
  * empty); else ABSENT when nothing is there. UNSUPPORTED names the scheme and what this build knows. */
 int store_open(const char *url, bool create, const struct world *w, struct store **ret,
                struct bk_error *err) BK_MUST_CHECK;

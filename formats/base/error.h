@@ -35,7 +35,8 @@
     X(CANCELLED, 16, "stopped on request")                                   \
     X(AMBIGUOUS, 17, "the name fits more than one thing")                    \
     X(FENCED, 18, "the session was declared dead by somebody else")          \
-    X(CHANGED, 19, "the source changed while it was read")
+    X(CHANGED, 19, "the source changed while it was read")                   \
+    X(UNREACHABLE, 20, "the store does not answer in time")
 
 enum bk_code {
     BK_OK = 0,

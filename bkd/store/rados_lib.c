@@ -1,0 +1,46 @@
+#include "bkd/store/rados_lib.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct rados_lib rados_lib;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows and rados_lib */
+static bool loaded;
+
+static int find(void *lib, const char *name, void *ret, struct bk_error *err)
+{
+    void *p = dlsym(lib, name);
+    if (!p)
+        return bk_fail(err, BK_E_UNSUPPORTED, "librados has no %s: it is too old", name);
+    *(void **)ret = p;
+    return 0;
+}
+
+/* It stays loaded: its threads outlive a connection. */
+static int load(struct bk_error *err)
+{
+    void *lib = dlopen("librados.so.2", RTLD_NOW | RTLD_LOCAL);
+    if (!lib) {
+        bk_fail(err, BK_E_UNSUPPORTED, "librados cannot be loaded: %s", dlerror());
+        return bk_hint(err, "install the package librados2");
+    }
+    int r = 0;
+#define X(name) \
+    if (r == 0) \
+        r = find(lib, "rados_" #name, &rados_lib.name, err);
+    RADOS_LIB_CALLS(X)
+#undef X
+    return r;
+}
+
+int rados_lib_load(struct bk_error *err)
+{
+    pthread_mutex_lock(&lock);
+    int r = loaded ? 0 : load(err);
+    loaded = r == 0;
+    pthread_mutex_unlock(&lock);
+    return r;
+}
