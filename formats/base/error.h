@@ -45,6 +45,7 @@ enum bk_code {
 #undef X
 };
 
+/* The table goes up from 1 without gaps; its last entry bounds the exit statuses. */
 enum { BK_ERROR_TEXT = 768, BK_ERROR_HINT = 256 };
 
 struct bk_error {
