@@ -34,6 +34,8 @@ int session_record_encode(const struct session_record *s, struct bk_buf *out, st
         r = bk_buf_bytes(out, s->host, text_len(s->host), err);
     if (r == 0)
         r = bk_buf_bytes(out, s->purpose, text_len(s->purpose), err);
+    if (r == 0 && s->process[0])
+        r = bk_buf_bytes(out, s->process, text_len(s->process), err);
     if (r < 0)
         out->len = before;
     return r;
@@ -66,6 +68,10 @@ int session_record_decode(const void *data, size_t len, struct session_record *r
     s.pid = bk_read_u64(&in);
     read_text(&in, s.host);
     read_text(&in, s.purpose);
+    if (bk_reader_left(&in)) { /* records of 0.1 end here */
+        read_text(&in, s.process);
+        in.bad |= !s.process[0]; /* an empty one is left out */
+    }
     int r = bk_reader_end(&in, N_("session record"), err);
     if (r < 0)
         return r;

@@ -18,6 +18,7 @@ struct session_record {
     uint64_t pid;
     char host[SESSION_TEXT_MAX + 1];
     char purpose[SESSION_TEXT_MAX + 1]; /* "backup", "restore" ... */
+    char process[SESSION_TEXT_MAX + 1]; /* tells the process from all others of the host, ever; "": unknown */
 };
 
 int session_record_encode(const struct session_record *s, struct bk_buf *out,

@@ -1,6 +1,7 @@
 #include "formats/object/session.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -34,6 +35,28 @@ static void record_reads_back(void **state)
     assert_int_equal(back.pid, 4242);
     assert_string_equal(back.host, s.host);
     assert_string_equal(back.purpose, s.purpose);
+}
+
+static void the_process_may_be_missing(void **state)
+{
+    (void)state;
+    struct session_record s = sample(), back;
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(1024);
+    assert_int_equal(session_record_encode(&s, &b, NULL), 0);
+    size_t old = b.len;
+    assert_int_equal(session_record_decode(b.data, b.len, &back, NULL), 0);
+    assert_string_equal(back.process, "");
+    snprintf(s.process, sizeof s.process, "boot.1.2");
+    b.len = 0;
+    assert_int_equal(session_record_encode(&s, &b, NULL), 0);
+    assert_int_equal(b.len, old + 9);
+    assert_int_equal(session_record_decode(b.data, b.len, &back, NULL), 0);
+    assert_string_equal(back.process, "boot.1.2");
+    for (size_t cut = old + 1; cut < b.len; cut++)
+        assert_int_equal(session_record_decode(b.data, cut, &back, NULL), BK_E_CORRUPT);
+    b.len = old;
+    assert_int_equal(bk_buf_u8(&b, 0, NULL), 0); /* an empty one is not written */
+    assert_int_equal(session_record_decode(b.data, b.len, &back, NULL), BK_E_CORRUPT);
 }
 
 static void longest_texts_fit(void **state)
@@ -84,9 +107,8 @@ static void unknown_role_is_not_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(record_reads_back),
-        cmocka_unit_test(longest_texts_fit),
-        cmocka_unit_test(malformed_records_are_refused),
+        cmocka_unit_test(record_reads_back),           cmocka_unit_test(the_process_may_be_missing),
+        cmocka_unit_test(longest_texts_fit),           cmocka_unit_test(malformed_records_are_refused),
         cmocka_unit_test(unknown_role_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
