@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "bkd/backup/program.h"
+#include "bkd/repo/index_guard.h"
 #include "bkd/repo/index_recover.h"
 
 static int64_t now_ns(const struct run *r)
@@ -118,6 +119,8 @@ static int open_repo(struct run *r, bool compares, struct bk_error *err)
         return e;
     choose_parent(r, compares);
     e = index_open(r->repo, report_damage, r, &r->index, err);
+    if (e == 0 && r->session)
+        e = index_guard(r->index, session_collection(r->session), err);
     if (e == 0)
         e = adopt(r, err);
     if (e < 0)

@@ -30,7 +30,9 @@ struct index {
     unsigned n_damaged;      /* left out on opening */
     atomic_uint n_recovered; /* segments in the list */
     atomic_size_t n_entry_pages;
-    pthread_mutex_t lock; /* who adds */
+    struct index_guard_state *guard; /* owned, or NULL */
+    pthread_mutex_t refresh;         /* who looks for segments that came in the place of others */
+    pthread_mutex_t lock;            /* who adds */
     _Atomic(struct list *) list;
 };
 
@@ -109,6 +111,31 @@ struct index_segment *index_segment_at(struct index *x, size_t i)
     return i < atomic_load_explicit(&l->n, memory_order_acquire) ? l->v[i] : NULL;
 }
 
+struct index_guard_state *index_guard_of(const struct index *x)
+{
+    return x->guard;
+}
+
+void index_set_guard(struct index *x, struct index_guard_state *g)
+{
+    index_guard_state_free(x->guard);
+    x->guard = g;
+}
+
+/* A segment that somebody else put. */
+static int add_foreign(struct index *x, const char *object, struct bk_error *err)
+{
+    bk_auto(index_segment_free) struct index_segment *s = NULL;
+    int r = index_segment_load(x->repo, object, &s, err);
+    if (r == 0 && x->guard)
+        r = index_guard_segment(x->guard, s, err);
+    if (r == 0)
+        r = index_join(x, s, err);
+    if (r == 0)
+        (void)bk_steal(s);
+    return r;
+}
+
 struct index_recovery *index_recovery(struct index *x)
 {
     return &x->recovery;
@@ -119,18 +146,22 @@ unsigned index_n_damaged(const struct index *x)
     return x->n_damaged;
 }
 
-static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct bk_error *err)
+/* 1 when a segment went between the listing and its opening: what came in its place may not be listed yet. */
+static int load_listed(struct index *x, index_damage_fn *damaged, void *ctx, struct names *l,
+                       struct bk_error *err)
 {
-    bk_auto(names_clear) struct names l = { 0 };
-    int r = names_list(repo_store(x->repo), "index/", SIZE_MAX, &l, err);
-    for (size_t i = 0; r == 0 && i < l.n; i++) {
-        const char *name = l.v[i].name;
-        if (strlen(name) >= REPO_PATH) /* none of ours */
+    int r = names_list(repo_store(x->repo), "index/", SIZE_MAX, l, err);
+    bool went = false, empty = !index_segment_at(x, 0);
+    for (size_t i = 0; r == 0 && i < l->n; i++) {
+        const char *name = l->v[i].name;
+        if (strlen(name) >= REPO_PATH || (!empty && list_has(x, name))) /* none of ours, or there */
             continue;
         struct bk_error why = { 0 };
-        r = index_add_segment(x, name, &why);
-        if (r == BK_E_ABSENT) /* a collector replaced it since the listing */
+        r = add_foreign(x, name, &why);
+        if (r == BK_E_ABSENT) {
+            went = true;
             r = 0;
+        }
         if (r < 0 && damaged && r != BK_E_NOMEM) {
             damaged(ctx, name, &why);
             x->n_damaged++;
@@ -139,7 +170,44 @@ static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct
         if (r < 0 && err)
             *err = why;
     }
-    return r;
+    return r < 0 ? r : went;
+}
+
+static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct bk_error *err)
+{
+    enum { TRIES = 100 };
+    int r = 1;
+    for (int i = 0; r == 1 && i < TRIES; i++) {
+        bk_auto(names_clear) struct names l = { 0 };
+        unsigned before = x->n_damaged;
+        r = load_listed(x, damaged, ctx, &l, err);
+        if (r == 1)
+            x->n_damaged = before; /* they are looked at again */
+    }
+    return r < 0 ? r : 0;
+}
+
+static void ignore_damage(void *ctx, const char *object, const struct bk_error *why)
+{
+    (void)ctx;
+    (void)object;
+    (void)why;
+}
+
+/* A segment that we have opened is not there any more: a collector put others first, and then removed it. */
+static int refresh(struct index *x, struct bk_error *err)
+{
+    bk_auto(names_clear) struct names l = { 0 };
+    struct index_segment *s;
+    unsigned damaged = x->n_damaged;
+    pthread_mutex_lock(&x->refresh);
+    int r = load_listed(x, ignore_damage, NULL, &l, err);
+    x->n_damaged = damaged;
+    for (size_t i = 0; r >= 0 && (s = index_segment_at(x, i)) != NULL; i++)
+        if (!s->recovered && atomic_load(&s->damaged) && !names_find(&l, s->object))
+            atomic_store(&s->gone, true);
+    pthread_mutex_unlock(&x->refresh);
+    return r < 0 ? r : 0;
 }
 
 int index_open(struct repo *r, index_damage_fn *damaged, void *ctx, struct index **ret, struct bk_error *err)
@@ -149,6 +217,7 @@ int index_open(struct repo *r, index_damage_fn *damaged, void *ctx, struct index
         return bk_fail(err, BK_E_NOMEM, "no memory for the index");
     x->repo = r;
     pthread_mutex_init(&x->lock, NULL);
+    pthread_mutex_init(&x->refresh, NULL);
     index_recovery_init(&x->recovery);
     struct list *l = list_new(LIST_FIRST, NULL);
     if (!l)
@@ -177,6 +246,8 @@ void index_free(struct index *x)
     }
     index_pages_free(x->pages);
     index_recovery_clear(&x->recovery);
+    index_guard_state_free(x->guard);
+    pthread_mutex_destroy(&x->refresh);
     pthread_mutex_destroy(&x->lock);
     free(x);
 }
@@ -271,13 +342,57 @@ static int place(struct index *x, struct index_segment *s, const struct segment_
     return 1;
 }
 
+/* Is the place that the entry names one that may not be relied on? 1, 0 or an error. */
+static int is_shunned(struct index *x, struct index_segment *s, const struct segment_entry *e,
+                      struct bk_error *err)
+{
+    struct segment_frame f;
+    if (!s->shunned)
+        return 0;
+    int r = frame_line(x, s, e->frame, &f, err);
+    if (r < 0)
+        return bk_context(err, "index segment %s", s->object);
+    if (f.pack >= s->seg.n_packs)
+        return bk_fail(err, BK_E_CORRUPT, "index segment %s: frame %u is out of range", s->object, e->frame);
+    return s->shunned[f.pack / 8] >> (f.pack % 8) & 1;
+}
+
+/* Which places a look-up wants. */
+struct want {
+    bool recovered, shunned;
+    const pack_name *not_in; /* NULL: any */
+};
+
+/* 1 when the segment has the chunk at such a place. ret NULL: only whether. */
+static int look_in(struct index *x, struct index_segment *s, const chunk_id *id, const struct want *w,
+                   const struct fuse_aim *a, struct chunk_loc *ret, struct bk_error *err)
+{
+    struct segment_entry e;
+    if (s->recovered != w->recovered || (w->shunned && !s->shunned) || atomic_load(&s->gone))
+        return 0;
+    int r = find_in(x, s, id, a, &e, err);
+    if (r <= 0)
+        return r;
+    int shunned = is_shunned(x, s, &e, err);
+    if (shunned < 0 || shunned != w->shunned)
+        return shunned < 0 ? shunned : 0;
+    if (!ret)
+        return 1;
+    struct chunk_loc loc = { 0 };
+    r = place(x, s, &e, &loc, err);
+    if (r < 0 || (w->not_in && memcmp(loc.pack.b, w->not_in->b, PACK_NAME) == 0))
+        return r < 0 ? r : 0;
+    loc.shunned = shunned;
+    *ret = loc;
+    return 1;
+}
+
 /* A page that cannot be read must not hide the same chunk in another segment: its error counts only when no
- * other has it. ret NULL: is it there? */
-static int look(struct index *x, const chunk_id *id, bool recovered, struct chunk_loc *ret,
-                struct bk_error *err)
+ * other has it. */
+static int look_once(struct index *x, const chunk_id *id, const struct want *w, struct chunk_loc *ret,
+                     struct bk_error *err)
 {
     struct fuse_aim aims[LOOK_AHEAD] = { 0 };
-    struct segment_entry e;
     struct list *l = atomic_load(&x->list);
     int bad = 0;
     size_t n = atomic_load_explicit(&l->n, memory_order_acquire);
@@ -288,11 +403,7 @@ static int look(struct index *x, const chunk_id *id, bool recovered, struct chun
         struct fuse_aim a = aims[i % LOOK_AHEAD];
         if (i >= LOOK_AHEAD)
             segment_aim(&l->v[i - LOOK_AHEAD]->seg, id, &aims[i % LOOK_AHEAD]);
-        if (l->v[i]->recovered != recovered)
-            continue;
-        int r = find_in(x, l->v[i], id, &a, &e, err);
-        if (r > 0 && ret)
-            r = place(x, l->v[i], &e, ret, err);
+        int r = look_in(x, l->v[i], id, w, &a, ret, err);
         if (r > 0)
             return 1;
         if (r < 0)
@@ -301,45 +412,63 @@ static int look(struct index *x, const chunk_id *id, bool recovered, struct chun
     return bad;
 }
 
-/* What the repository's own segments say goes first: a chunk is recovered only when none of them has it. */
-int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+static int look(struct index *x, const chunk_id *id, const struct want *w, struct chunk_loc *ret,
+                struct bk_error *err)
 {
     struct bk_error why = { 0 };
-    int r = look(x, id, false, ret, err);
-    if (r == 1 || atomic_load_explicit(&x->n_recovered, memory_order_acquire) == 0)
-        return r;
-    int e = look(x, id, true, ret, &why);
-    if (e < 0 && err)
+    int r = look_once(x, id, w, ret, &why);
+    if (r == BK_E_ABSENT) {
+        why = (struct bk_error){ 0 };
+        r = refresh(x, &why);
+        if (r == 0)
+            r = look_once(x, id, w, ret, &why);
+    }
+    if (r < 0 && err)
         *err = why;
-    return e ? e : r;
+    return r;
 }
 
-int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
-                         struct bk_error *err)
+/* What the repository's own segments say goes first: a chunk is recovered only when none of them has it; and
+ * a place that is about to go is named only when there is no other. */
+static int find(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
+                struct bk_error *err)
 {
-    struct list *l = atomic_load(&x->list);
+    const struct want wants[] = { { .not_in = not_in },
+                                  { .not_in = not_in, .recovered = true },
+                                  { .not_in = not_in, .shunned = true } };
     int bad = 0;
-    for (size_t i = atomic_load_explicit(&l->n, memory_order_acquire); i-- > 0;) {
-        struct fuse_aim a = { 0 };
-        struct segment_entry e;
-        struct chunk_loc loc = { 0 };
-        segment_aim(&l->v[i]->seg, id, &a);
-        int r = find_in(x, l->v[i], id, &a, &e, err);
+    for (size_t i = 0; i < BK_COUNT(wants); i++) {
+        struct bk_error why = { 0 };
+        if (wants[i].recovered && atomic_load_explicit(&x->n_recovered, memory_order_acquire) == 0)
+            continue;
+        if (wants[i].shunned && !x->guard)
+            continue;
+        int r = look(x, id, &wants[i], ret, &why);
         if (r > 0)
-            r = place(x, l->v[i], &e, &loc, err);
-        if (r < 0)
-            bad = r;
-        if (r > 0 && memcmp(loc.pack.b, not_in->b, PACK_NAME) != 0) {
-            *ret = loc;
             return 1;
+        if (r < 0) {
+            bad = r;
+            if (err)
+                *err = why;
         }
     }
     return bad;
 }
 
+int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+{
+    return find(x, id, NULL, ret, err);
+}
+
+int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
+                         struct bk_error *err)
+{
+    return find(x, id, not_in, ret, err);
+}
+
 int index_has(struct index *x, const chunk_id *id, struct bk_error *err)
 {
-    return look(x, id, false, NULL, err);
+    return look(x, id, &(struct want){ 0 }, NULL, err);
 }
 
 uint64_t index_entries(const struct index *x)

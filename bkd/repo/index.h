@@ -21,6 +21,7 @@ struct chunk_loc {
     uint32_t raw_len;
     uint16_t slot;  /* of the chunk in the frame */
     bool recovered; /* no segment of the repository says so: index_recover.h */
+    bool shunned;   /* not to be relied on by who writes: index_guard.h */
 };
 
 /* damaged: called per segment that is unreadable or fails its check, which is then left out; may be NULL
@@ -40,8 +41,8 @@ int index_find(struct index *x, const chunk_id *id, struct chunk_loc *ret,
  * them. */
 int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
                          struct bk_error *err) BK_MUST_CHECK;
-/* Is it in a segment of the repository? What was only recovered does not count: who writes must not rely on
- * it. One page read at most. */
+/* Is it in a segment of the repository? What was only recovered or is shunned does not count: who writes must
+ * not rely on it. One page read at most, where nothing is shunned. */
 int index_has(struct index *x, const chunk_id *id, struct bk_error *err) BK_MUST_CHECK;
 /* A segment that was just put joins. */
 int index_add_segment(struct index *x, const char *object, struct bk_error *err) BK_MUST_CHECK;

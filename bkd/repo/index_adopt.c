@@ -2,6 +2,7 @@
  * lost. Their directories say all that a segment needs. */
 #include "bkd/repo/index_adopt.h"
 
+#include "bkd/repo/index_guard.h"
 #include "bkd/repo/index_inside.h"
 #include "bkd/repo/pack_key.h"
 #include "formats/base/wire.h"
@@ -22,6 +23,7 @@ struct orphan {
 };
 
 struct search {
+    struct index *x;
     struct known known;
     struct orphan *v;
     size_t n, cap;
@@ -64,6 +66,8 @@ static int note_orphan(void *ctx, const char *name, uint64_t size, struct bk_err
     if (repo_pack_of_path(name, &o.kind, &o.name) != 1)
         return 0;
     if (s->known.n && bsearch(&o.name, s->known.v, s->known.n, sizeof *s->known.v, by_name))
+        return 0;
+    if (!index_trusts(s->x, o.kind, &o.name))
         return 0;
     if (s->n == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 64;
@@ -206,7 +210,16 @@ static int adopt_all(struct adoption *a, const struct search *s, uint64_t *ret_p
 static int find_orphans(struct index *x, bool recovered, struct search *s, struct bk_error *err)
 {
     struct store *store = repo_store(index_repo(x));
+    size_t n;
+    const struct guarded_pack *listed = index_guarded_packs(x, &n);
     int r = index_each_pack_of(x, recovered, note_known, &s->known, err); /* comes sorted */
+    for (size_t i = 0; listed && r == 0 && i < n; i++) {
+        char path[REPO_PATH];
+        repo_pack_path(listed[i].kind, &listed[i].name, path);
+        r = note_orphan(s, path, listed[i].bytes, err);
+    }
+    if (r < 0 || listed)
+        return r;
     if (r == 0)
         r = store_list(store, "data/", note_orphan, s, err);
     if (r == 0)
@@ -224,7 +237,7 @@ int index_adopt(struct index *x, struct job *j, segment_draft_fn *take, uint64_t
                 struct bk_error *err)
 {
     struct adoption a = { .x = x, .repo = index_repo(x), .job = j, .take = take, .full = draft_full(j) };
-    struct search s = { 0 };
+    struct search s = { .x = x };
     int r = find_orphans(x, take == index_keep_segment, &s, err);
     if (r == 0)
         r = frame_codec_new(0, &a.codec, err);

@@ -20,6 +20,14 @@ struct index_recovery *index_recovery(struct index *x);
 
 /* Takes s on success; one whose name is there already is freed. */
 int index_join(struct index *x, struct index_segment *s, struct bk_error *err) BK_MUST_CHECK;
+
+/* index_guard.c */
+struct index_guard_state;
+void index_guard_state_free(struct index_guard_state *g);
+int index_guard_segment(const struct index_guard_state *g, struct index_segment *s,
+                        struct bk_error *err) BK_MUST_CHECK;
+struct index_guard_state *index_guard_of(const struct index *x);
+void index_set_guard(struct index *x, struct index_guard_state *g);
 /* index_each_pack, with or without what was only recovered. */
 int index_each_pack_of(struct index *x, bool recovered, index_pack_fn *fn, void *ctx,
                        struct bk_error *err) BK_MUST_CHECK;

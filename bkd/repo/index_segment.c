@@ -159,6 +159,7 @@ void index_segment_free(struct index_segment *s)
     if (s->fd >= 0)
         close(s->fd);
     free((void *)s->checked);
+    free(s->shunned);
     free(s);
 }
 

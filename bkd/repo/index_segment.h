@@ -17,7 +17,9 @@ struct index_segment {
     size_t resident_bytes; /* memory held */
     atomic_uchar *checked; /* a bit per page */
     bool recovered;        /* in a file without a name: not in the repository */
-    atomic_bool damaged;   /* a page of it could not be read: what it names counts as not named */
+    uint8_t *shunned; /* owned: a bit per line of the pack table, of packs not to be relied on; NULL: none */
+    atomic_bool gone; /* a collector has put others in its place: not looked into any more */
+    atomic_bool damaged; /* a page of it could not be read: what it names counts as not named */
     char object[REPO_PATH];
 };
 

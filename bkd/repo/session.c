@@ -1,12 +1,15 @@
 #include "bkd/repo/session.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bkd/repo/names.h"
 #include "bkd/repo/repo_build.h"
+#include "bkd/repo/sessions.h"
 
 enum {
     SESSIONS_MAX = 1 << 20,
@@ -22,44 +25,23 @@ struct session {
     unsigned others;
     bool announced;       /* sessions/<id> may exist */
     struct bk_buf sealed; /* of the commit: a repeat puts the same bytes */
+    struct collection collection;
+
+    pthread_t thread; /* renews */
+    bool renews;      /* the thread runs */
+    unsigned every_ms;
+    pthread_mutex_t lock; /* guards stop */
+    pthread_cond_t wake;
+    bool stop;
+    /* the thread's own until it ended: the renewals that may stand are the last two */
+    struct session_record renewed;
 };
 
-/* Both kinds of numbered object belong to the collector: generation/<n> and tombstones/<n>, decimal. The
- * repository's generation is the highest number of either; tombstones are published before the sessions are
- * listed, so they count as well. */
-struct highest {
-    const char *prefix;
-    uint64_t n;
-};
+static unsigned renew_every_ms = 30000;
 
-static int see_number(void *ctx, const char *name, uint64_t size, struct bk_error *err)
+void session_renew_every(unsigned ms)
 {
-    (void)size;
-    (void)err;
-    struct highest *h = ctx;
-    const char *p = name + strlen(h->prefix);
-    uint64_t n = 0;
-    if (!*p)
-        return 0;
-    for (; *p; p++)
-        if (*p < '0' || *p > '9' || __builtin_mul_overflow(n, (uint64_t)10, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
-            return 0; /* no number: not the collector's */
-    if (n > h->n)
-        h->n = n;
-    return 0;
-}
-
-static int read_generation(struct repo *r, uint64_t *ret, struct bk_error *err)
-{
-    struct highest g = { .prefix = "generation/" }, t = { .prefix = "tombstones/" };
-    int rc = store_list(repo_store(r), g.prefix, see_number, &g, err);
-    if (rc == 0)
-        rc = store_list(repo_store(r), t.prefix, see_number, &t, err);
-    if (rc < 0)
-        return bk_context(err, "read the generation of %s", repo_store(r)->url);
-    *ret = g.n > t.n ? g.n : t.n;
-    return 0;
+    renew_every_ms = ms;
 }
 
 static int count_others(struct session *s, struct bk_error *err)
@@ -68,36 +50,145 @@ static int count_others(struct session *s, struct bk_error *err)
     int r = names_list(repo_store(s->repo), "sessions/", SESSIONS_MAX, &list, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < list.n; i++)
-        s->others += strcmp(list.v[i].name, s->path) != 0;
+    for (size_t i = 0; i < list.n; i++) {
+        uint8_t id[SESSION_ID];
+        uint64_t counter;
+        if (sessions_parse(list.v[i].name, id, &counter) && !counter)
+            s->others += memcmp(id, s->record.id, SESSION_ID) != 0;
+    }
     return 0;
+}
+
+static int put_record(struct repo *r, const struct session_record *rec, struct bk_error *err)
+{
+    bk_auto(bk_buf_clear) struct bk_buf payload = BK_BUF(SESSION_RECORD_MAX);
+    char path[REPO_PATH];
+    sessions_path(rec->id, rec->counter, path);
+    int rc = session_record_encode(rec, &payload, err);
+    return rc < 0 ? rc : repo_put_record(r, OBJECT_SESSION, path, payload.data, payload.len, err);
 }
 
 static int announce(struct session *s, struct bk_error *err)
 {
-    bk_auto(bk_buf_clear) struct bk_buf payload = BK_BUF(SESSION_RECORD_MAX);
-    int r = session_record_encode(&s->record, &payload, err);
-    if (r < 0)
-        return r;
     s->announced = true; /* even when put fails: what it left is removed */
-    return repo_put_record(s->repo, OBJECT_SESSION, s->path, payload.data, payload.len, err);
+    return put_record(s->repo, &s->record, err);
+}
+
+static void remove_renewal(struct session *s, uint64_t counter)
+{
+    struct bk_error ignored = { 0 };
+    char path[REPO_PATH];
+    if (!counter)
+        return;
+    sessions_path(s->record.id, counter, path);
+    (void)!store_remove(repo_store(s->repo), path, &ignored);
+}
+
+/* The next renewal, then the one before it goes. One that fails is made good by the next: whoever watches
+ * waits far longer. false when the session is gone: it was fenced. */
+static bool renew(struct session *s)
+{
+    struct bk_error why = { 0 };
+    uint64_t size;
+    if (store_stat(repo_store(s->repo), s->path, &size, &why) == BK_E_ABSENT)
+        return false;
+    s->renewed.counter++;
+    if (put_record(s->repo, &s->renewed, &why) == 0)
+        remove_renewal(s, s->renewed.counter - 1);
+    return true;
+}
+
+static bool told_to_stop(struct session *s)
+{
+    struct timespec until;
+    int e = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += s->every_ms / 1000;
+    until.tv_nsec += (long)(s->every_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop && e != ETIMEDOUT)
+        e = pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    bool stop = s->stop;
+    pthread_mutex_unlock(&s->lock);
+    return stop;
+}
+
+static void *keep_renewed(void *arg)
+{
+    struct session *s = arg;
+    while (!told_to_stop(s) && renew(s))
+        ;
+    return NULL;
+}
+
+static int start_renewing(struct session *s, struct bk_error *err)
+{
+    s->every_ms = renew_every_ms;
+    s->renewed = s->record;
+    int e = pthread_create(&s->thread, NULL, keep_renewed, s);
+    if (e)
+        return bk_fail_errno(err, e, "renew a session");
+    s->renews = true;
+    return 0;
+}
+
+static void stop_renewing(struct session *s)
+{
+    if (!s->renews)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    s->renews = false;
+}
+
+/* Renewals first: what is left of a session that dies here is still one that everybody sees. */
+static int withdraw(struct session *s, struct bk_error *err)
+{
+    stop_renewing(s);
+    if (s->renewed.counter) {
+        remove_renewal(s, s->renewed.counter - 1);
+        remove_renewal(s, s->renewed.counter);
+    }
+    return store_remove(repo_store(s->repo), s->path, err);
+}
+
+static struct session *make(struct repo *r)
+{
+    pthread_condattr_t attr;
+    struct session *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->repo = r;
+    s->sealed = BK_BUF(RECORD_MAX);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    return s;
 }
 
 int session_open(struct repo *r, enum session_role role, const char *purpose, struct session **ret,
                  struct bk_error *err)
 {
     const struct world *w = repo_world(r);
-    bk_auto(session_free) struct session *s = calloc(1, sizeof *s);
+    bk_auto(session_free) struct session *s = make(r);
     if (!s)
         return bk_fail_errno(err, ENOMEM, "open a session");
-    s->repo = r;
-    s->sealed = BK_BUF(RECORD_MAX);
     s->record.role = role;
     s->record.started_ns = w->now_ns(w->ctx);
     s->record.pid = (uint64_t)getpid();
     snprintf(s->record.purpose, sizeof s->record.purpose, "%s", purpose);
     if (gethostname(s->record.host, sizeof s->record.host - 1) < 0)
         s->record.host[0] = '\0';
+    sessions_process(s->record.process);
     int rc = w->random(w->ctx, s->record.id, SESSION_ID, err);
     if (rc < 0)
         return bk_context(err, "open a session");
@@ -106,17 +197,42 @@ int session_open(struct repo *r, enum session_role role, const char *purpose, st
 
     /* The generation in the object is read before it is put and so may be too low: a collector then waits for
      * us without need, which is safe. The one that we work by is read after. */
-    rc = read_generation(r, &s->record.generation, err);
+    rc = collection_generation(r, &s->record.generation, err);
     if (rc == 0)
         rc = announce(s, err);
     if (rc == 0)
-        rc = read_generation(r, &s->record.generation, err);
+        rc = collection_read(r, &s->collection, err);
     if (rc == 0)
         rc = count_others(s, err);
+    s->record.generation = s->collection.n;
+    if (rc == 0)
+        rc = start_renewing(s, err);
     if (rc < 0)
         return bk_context(err, "open a session in %s", repo_store(r)->url);
     *ret = bk_steal(s);
     return 0;
+}
+
+int session_hold(struct repo *r, struct job *j, const char *purpose, struct session **ret,
+                 struct bk_error *err)
+{
+    struct bk_error why = { 0 };
+    int rc = session_open(r, SESSION_READER, purpose, ret, &why);
+    if (rc == BK_E_NOMEM) {
+        if (err)
+            *err = why;
+        return rc;
+    }
+    if (rc < 0) {
+        *ret = NULL;
+        job_log(j, JOB_INFO, "a collection that runs meanwhile will not wait for this: %s", why.text);
+    }
+    return 0;
+}
+
+const struct collection *session_collection(const struct session *s)
+{
+    return &s->collection;
 }
 
 const struct session_record *session_record(const struct session *s)
@@ -228,16 +344,29 @@ int session_commit(struct session *s, struct snapshot *snap, struct bk_error *er
 
     /* Committed. Whether the session's object goes now or is found stale later changes nothing. */
     struct bk_error ignored = { 0 };
-    if (store_remove(repo_store(s->repo), s->path, &ignored) == 0)
+    if (withdraw(s, &ignored) == 0)
         s->announced = false;
     return 0;
 }
 
+/* All that stands of a session; renewals first, as at an orderly end. */
+int session_dismiss(struct repo *r, const uint8_t id[static SESSION_ID], struct bk_error *err)
+{
+    bk_auto(names_clear) struct names list = { 0 };
+    char base[REPO_PATH];
+    sessions_path(id, 0, base);
+    int rc = names_list(repo_store(r), base, SESSIONS_MAX, &list, err);
+    for (size_t i = list.n; i-- > 0 && rc == 0;)
+        rc = store_remove(repo_store(r), list.v[i].name, err);
+    if (rc == 0)
+        rc = store_remove(repo_store(r), base, err);
+    return rc < 0 ? bk_context(err, "remove %s", base) : 0;
+}
+
 int session_fence(struct repo *r, const uint8_t id[static SESSION_ID], struct bk_error *err)
 {
-    char snapshot[REPO_PATH], session[REPO_PATH];
+    char snapshot[REPO_PATH];
     repo_id_path("snapshots/", id, SESSION_ID, snapshot);
-    repo_id_path("sessions/", id, SESSION_ID, session);
     const struct world *w = repo_world(r);
     uint8_t when[8]; /* Unix time in ns, for people */
     bk_put_u64(when, (uint64_t)w->now_ns(w->ctx));
@@ -246,13 +375,15 @@ int session_fence(struct repo *r, const uint8_t id[static SESSION_ID], struct bk
         int gone = is_void(r, snapshot, err);
         if (gone < 0)
             return gone;
-        if (!gone)
+        if (!gone) {
+            struct bk_error ignored = { 0 };
+            (void)!session_dismiss(r, id, &ignored);
             return bk_fail(err, BK_E_EXISTS, "the session has committed: %s is its snapshot", snapshot);
+        }
     } else if (rc < 0) {
-        return bk_context(err, "fence %s", session);
+        return bk_context(err, "fence the session of %s", snapshot);
     }
-    rc = store_remove(repo_store(r), session, err);
-    return rc < 0 ? bk_context(err, "remove %s", session) : 0;
+    return session_dismiss(r, id, err);
 }
 
 void session_free(struct session *s)
@@ -260,8 +391,12 @@ void session_free(struct session *s)
     if (!s)
         return;
     struct bk_error ignored = { 0 };
+    stop_renewing(s);
     if (s->announced)
-        (void)!store_remove(repo_store(s->repo), s->path, &ignored);
+        (void)!withdraw(s, &ignored);
+    collection_clear(&s->collection);
     bk_buf_clear(&s->sealed);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->wake);
     free(s);
 }

@@ -165,11 +165,11 @@ static int trusted(struct writer *w, const chunk_id *id, struct bk_error *err)
 {
     struct chunk_loc loc;
     int r = index_find(w->index, id, &loc, err);
-    if (r <= 0 || loc.recovered || is_trusted(w, &loc.pack))
-        return r > 0 ? !loc.recovered : r;
+    if (r <= 0 || loc.recovered || loc.shunned || is_trusted(w, &loc.pack))
+        return r > 0 ? !loc.recovered && !loc.shunned : r;
     pack_name bad = loc.pack;
     r = index_find_elsewhere(w->index, id, &bad, &loc, err);
-    return r > 0 ? !loc.recovered && is_trusted(w, &loc.pack) : r;
+    return r > 0 ? !loc.recovered && !loc.shunned && is_trusted(w, &loc.pack) : r;
 }
 
 /* 1: this run or an earlier one has it. */

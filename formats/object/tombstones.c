@@ -6,7 +6,7 @@
 
 #include "formats/base/wire.h"
 
-enum { LINE = 1 + PACK_NAME };
+enum { LINE = 2 + PACK_NAME };
 
 void tombstones_clear(struct tombstones *t)
 {
@@ -43,9 +43,13 @@ static int put_line(const struct tombstones *t, size_t i, struct bk_buf *out, st
     const struct tombstone *x = &t->v[i];
     if ((unsigned)x->kind >= CHUNK_KINDS)
         return bk_fail(err, BK_E_USAGE, "a pack has no kind %d", (int)x->kind);
+    if ((unsigned)x->why > TOMBSTONE_MOVED)
+        return bk_fail(err, BK_E_USAGE, "a tombstone has no reason %d", (int)x->why);
     if (i && tombstone_cmp(x - 1, x) >= 0)
         return bk_fail(err, BK_E_USAGE, "tombstones are not in order");
     int r = bk_buf_u8(out, (uint8_t)x->kind, err);
+    if (r == 0)
+        r = bk_buf_u8(out, (uint8_t)x->why, err);
     return r < 0 ? r : bk_buf_append(out, x->name.b, PACK_NAME, err);
 }
 
@@ -77,10 +81,11 @@ int tombstones_decode(const void *data, size_t len, struct tombstones *ret, stru
         return bk_fail_errno(err, ENOMEM, "a list of %u tombstones", count);
     for (; t.count < count; t.count++) {
         struct tombstone *x = &t.v[t.count];
-        unsigned kind = bk_read_u8(&in);
+        unsigned kind = bk_read_u8(&in), why = bk_read_u8(&in);
         memcpy(x->name.b, bk_read_raw(&in, PACK_NAME), PACK_NAME);
         x->kind = kind;
-        if (kind >= CHUNK_KINDS || (t.count && tombstone_cmp(x - 1, x) >= 0))
+        x->why = why;
+        if (kind >= CHUNK_KINDS || why > TOMBSTONE_MOVED || (t.count && tombstone_cmp(x - 1, x) >= 0))
             return bk_fail(err, BK_E_CORRUPT, "a list of tombstones is malformed");
     }
     *ret = t;

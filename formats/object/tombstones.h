@@ -13,8 +13,13 @@
 
 enum { TOMBSTONES_MAX = 1 << 20 }; /* packs of one list */
 
+enum tombstone_why {
+    TOMBSTONE_UNNEEDED = 0, /* no snapshot needs anything in it */
+    TOMBSTONE_MOVED = 1,    /* what snapshots need of it was read, verified, and lies elsewhere as well */
+};
 struct tombstone {
     enum chunk_kind kind;
+    enum tombstone_why why;
     pack_name name;
 };
 struct tombstones {

@@ -1,7 +1,13 @@
 #include "repo_fixture.h"
 
 #include "bkd/repo/catalog.h"
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "bkd/repo/session.h"
+#include "bkd/repo/sessions.h"
 #include "formats/object/record.h"
 
 static struct session *begin(struct repo *r)
@@ -179,6 +185,172 @@ static void a_commit_happens_once_whatever_call_fails(void **state)
         }
 }
 
+static void nap(unsigned ms)
+{
+    nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 }, NULL);
+}
+
+/* Wait until the session's counter passes n. */
+static uint64_t counter_past(struct repo *r, uint64_t n)
+{
+    for (int i = 0; i < 2000; i++) {
+        struct bk_error err = { 0 };
+        bk_auto(sessions_clear) struct sessions s = { 0 };
+        OK(sessions_list(r, &s, &err));
+        assert_int_equal(s.n, 1); /* never out of sight */
+        assert_true(s.v[0].readable);
+        if (s.v[0].counter > n)
+            return s.v[0].counter;
+        nap(5);
+    }
+    fail_msg("the session was not renewed");
+    return 0;
+}
+
+static void a_session_is_renewed_until_it_ends(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct store *mem = new_repository();
+    struct repo *r = open_mem(mem);
+    session_renew_every(10);
+    struct session *s = begin(r);
+    uint64_t n = counter_past(r, 0);
+    n = counter_past(r, n + 2);
+    size_t objects = count_objects(mem, "sessions/");
+    assert_true(objects == 2 || objects == 3); /* while one is exchanged */
+    struct session *other = begin(r);
+    assert_int_equal(session_others(other), 1);
+    session_free(other);
+    OK(commit(s, LEVEL_FULL, NULL, &err));
+    assert_int_equal(count_objects(mem, "sessions/"), 0);
+    session_free(s);
+    session_renew_every(30000);
+    repo_free(r);
+    store_free(mem);
+}
+
+static void fencing_removes_all_that_stands_of_a_session(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct store *mem = new_repository();
+    struct repo *r = open_mem(mem);
+    session_renew_every(10);
+    struct session *s = begin(r);
+    counter_past(r, 1);
+    OK(session_fence(r, session_record(s)->id, &err));
+    nap(40); /* it notices, and is not renewed any more */
+    OK(session_fence(r, session_record(s)->id, &err));
+    nap(40);
+    assert_int_equal(count_objects(mem, "sessions/"), 0);
+    assert_int_equal(commit(s, LEVEL_FULL, NULL, &err), BK_E_FENCED);
+    session_free(s);
+    session_renew_every(30000);
+    repo_free(r);
+    store_free(mem);
+}
+
+static void a_dead_process_of_this_host_is_told_from_a_living_one(void **state)
+{
+    (void)state;
+    struct session_record rec = { .role = SESSION_WRITER, .pid = (uint64_t)getpid() };
+    assert_int_equal(gethostname(rec.host, sizeof rec.host - 1), 0);
+    sessions_process(rec.process);
+    if (!rec.process[0])
+        skip();
+    assert_int_equal(sessions_fate(&rec), SESSION_ALIVE);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    struct session_record child = rec; /* another start time under that id */
+    child.pid = (uint64_t)pid;
+    nap(20);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(sessions_fate(&child), SESSION_DEAD);
+    struct session_record elsewhere = child;
+    snprintf(elsewhere.host, sizeof elsewhere.host, "elsewhere.example");
+    assert_int_equal(sessions_fate(&elsewhere), SESSION_UNKNOWN);
+    struct session_record boot = child;
+    boot.process[0] ^= 1;
+    assert_int_equal(sessions_fate(&boot), SESSION_UNKNOWN);
+    struct session_record unknown = child;
+    unknown.process[0] = 0;
+    assert_int_equal(sessions_fate(&unknown), SESSION_UNKNOWN);
+    struct session_record again = rec; /* our id, but an earlier process had it */
+    snprintf(strrchr(again.process, '.'), 8, ".17");
+    assert_int_equal(sessions_fate(&again), SESSION_DEAD);
+}
+
+static void put_list(struct repo *r, uint64_t n, uint8_t first)
+{
+    struct bk_error err = { 0 };
+    struct tombstone v = { .kind = CHUNK_DATA };
+    v.name.b[0] = first;
+    struct tombstones t = { .n = n, .v = &v, .count = 1 };
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(1024);
+    char path[REPO_PATH];
+    OK(tombstones_encode(&t, &b, &err));
+    collection_list_path(n, path);
+    OK(repo_put_record(r, OBJECT_TOMBSTONES, path, b.data, b.len, &err));
+}
+
+static void put_decision(struct repo *r, uint64_t n, uint8_t first, bool doomed)
+{
+    struct bk_error err = { 0 };
+    struct tombstone v = { .kind = CHUNK_DATA };
+    v.name.b[0] = first;
+    struct tombstones t = { .n = n, .v = &v, .count = 1 };
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(1024);
+    uint8_t bits = doomed;
+    struct generation g = { .n = n, .count = 1, .doomed = &bits };
+    char path[REPO_PATH];
+    OK(tombstones_encode(&t, &b, &err));
+    OK(suite_hash(repo_keyring(r)->suite, b.data, b.len, g.digest, &err));
+    b.len = 0;
+    OK(generation_encode(&g, &b, &err));
+    collection_decision_path(n, path);
+    OK(repo_put_record(r, OBJECT_GENERATION, path, b.data, b.len, &err));
+}
+
+static bool shuns(struct repo *r, uint8_t first, enum collection_state want)
+{
+    struct bk_error err = { 0 };
+    bk_auto(collection_clear) struct collection c = { 0 };
+    pack_name name = { .b = { first } };
+    OK(collection_read(r, &c, &err));
+    assert_int_equal(c.state, want);
+    return collection_shuns(&c, CHUNK_DATA, &name);
+}
+
+static void what_the_collector_says_is_understood(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct store *mem = new_repository();
+    struct repo *r = open_mem(mem);
+    assert_false(shuns(r, 5, COLLECTION_NONE));
+    put_list(r, 1, 5);
+    assert_true(shuns(r, 5, COLLECTION_UNDECIDED));
+    assert_false(shuns(r, 6, COLLECTION_UNDECIDED));
+    put_decision(r, 1, 5, true);
+    assert_true(shuns(r, 5, COLLECTION_DECIDED));
+    assert_false(shuns(r, 6, COLLECTION_DECIDED));
+    put_list(r, 2, 7);
+    put_decision(r, 2, 7, false); /* lifted */
+    assert_false(shuns(r, 7, COLLECTION_DECIDED));
+    put_list(r, 3, 7);
+    put_decision(r, 3, 8, true); /* of another list */
+    assert_true(shuns(r, 99, COLLECTION_UNKNOWN));
+    OK(store_put(mem, "tombstones/4", "x", 1, &err));
+    assert_true(shuns(r, 99, COLLECTION_UNKNOWN));
+    repo_free(r);
+    store_free(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +361,10 @@ int main(void)
         cmocka_unit_test(who_is_fenced_cannot_commit),
         cmocka_unit_test(who_has_committed_cannot_be_fenced),
         cmocka_unit_test(a_commit_happens_once_whatever_call_fails),
+        cmocka_unit_test(a_session_is_renewed_until_it_ends),
+        cmocka_unit_test(fencing_removes_all_that_stands_of_a_session),
+        cmocka_unit_test(a_dead_process_of_this_host_is_told_from_a_living_one),
+        cmocka_unit_test(what_the_collector_says_is_understood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

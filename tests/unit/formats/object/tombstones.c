@@ -17,15 +17,17 @@ static void a_list_reads_back(void **state)
     (void)state;
     struct bk_error err = { 0 };
     struct tombstone v[] = { line(CHUNK_DATA, 1), line(CHUNK_DATA, 9), line(CHUNK_META, 3) };
+    v[1].why = TOMBSTONE_MOVED;
     struct tombstones t = { .n = 7, .v = v, .count = 3 }, back = { 0 };
     struct bk_buf b = BK_BUF(1024);
     assert_int_equal(tombstones_encode(&t, &b, &err), 0);
-    assert_int_equal(b.len, 12 + 3 * 33);
+    assert_int_equal(b.len, 12 + 3 * 34);
     assert_int_equal(tombstones_decode(b.data, b.len, &back, &err), 0);
     assert_int_equal(back.n, 7);
     assert_int_equal(back.count, 3);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(tombstone_cmp(&back.v[i], &v[i]), 0);
+        assert_int_equal(back.v[i].why, v[i].why);
         assert_int_equal(tombstones_find(&back, v[i].kind, &v[i].name), i);
     }
     struct tombstone other = line(CHUNK_META, 1);
@@ -52,6 +54,9 @@ static void a_list_out_of_order_is_not_written(void **state)
     v[1] = line(CHUNK_DATA, 8);
     assert_int_equal(tombstones_encode(&t, &b, &err), BK_E_USAGE);
     v[1] = line((enum chunk_kind)CHUNK_KINDS, 10);
+    assert_int_equal(tombstones_encode(&t, &b, &err), BK_E_USAGE);
+    v[1] = line(CHUNK_META, 10);
+    v[1].why = (enum tombstone_why)2;
     assert_int_equal(tombstones_encode(&t, &b, &err), BK_E_USAGE);
     assert_int_equal(b.len, 0);
     t.count = TOMBSTONES_MAX + 1;
