@@ -17,7 +17,7 @@ void config_defaults(struct config *c)
         .chunk_avg = 64 << 10,
         .chunk_max = 256 << 10,
         .segment_bytes = 64 << 20,
-        .frame_bytes = 256 << 10,
+        .frame_bytes = 512 << 10,
         .pack_bytes = 64 << 20,
     };
 }

@@ -31,7 +31,7 @@ struct config {
     uint32_t pack_bytes;    /* a pack is sealed when it reaches this size */
 };
 
-/* The defaults: chunks of 32/64/256 KiB, segments of 64 MiB, frames of 256 KiB, packs of 64 MiB;
+/* The defaults: chunks of 32/64/256 KiB, segments of 64 MiB, frames of 512 KiB, packs of 64 MiB;
  * id, suite and time are left 0. */
 void config_defaults(struct config *c);
 /* USAGE when a field is out of range. */

@@ -15,6 +15,9 @@ enum {
     FRAME_AAD = 24,        /* the header up to the checksum */
     FRAME_WINDOW_LOG = 23, /* FRAME_MAX_RAW */
 };
+/* At level 1 a table that fits the first-level cache, and matches long enough to pay for themselves:
+ * docs/design/compression.md */
+enum { FAST_LEVEL = 1, FAST_HASH_LOG = 13, FAST_MIN_MATCH = 7 };
 
 struct frame_codec {
     int level; /* 0: stored raw */
@@ -23,6 +26,17 @@ struct frame_codec {
     struct bk_buf packed; /* decrypted, still compressed */
     struct bk_buf look;   /* plaintext of the look */
 };
+
+static bool set_parameters(ZSTD_CCtx *c, int level)
+{
+    /* The header of our own frame has the length, and the tag is a better checksum. */
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, 0)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 0)))
+        return false;
+    return level != FAST_LEVEL || (!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_hashLog, FAST_HASH_LOG)) &&
+                                   !ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_minMatch, FAST_MIN_MATCH)));
+}
 
 int frame_codec_new(int level, struct frame_codec **ret, struct bk_error *err)
 {
@@ -38,10 +52,7 @@ int frame_codec_new(int level, struct frame_codec **ret, struct bk_error *err)
     c->dctx = ZSTD_createDCtx();
     if (!c->cctx || !c->dctx)
         return bk_fail(err, BK_E_NOMEM, "no memory for a frame codec");
-    /* The header of our own frame has the length, and the tag is a better checksum. */
-    if (ZSTD_isError(ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_compressionLevel, level)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_contentSizeFlag, 0)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_checksumFlag, 0)) ||
+    if (!set_parameters(c->cctx, level) ||
         ZSTD_isError(ZSTD_DCtx_setParameter(c->dctx, ZSTD_d_windowLogMax, FRAME_WINDOW_LOG)))
         return bk_fail(err, BK_E_FAILED, "libzstd refuses its parameters");
     *ret = bk_steal(c);

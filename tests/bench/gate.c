@@ -23,7 +23,7 @@
 #include "formats/chunk/chunker.h"
 #include "formats/chunk/chunk.h"
 
-enum { FRAME = 256 << 10, ALIGN = 4096, OUT = 4 << 20 };
+enum { FRAME = 512 << 10, ALIGN = 4096, OUT = 4 << 20 };
 
 enum phase {
     READ,
@@ -110,7 +110,7 @@ static void close_frame(struct gate *g)
     if (!g->n_plain)
         return;
     size_t packed =
-        ZSTD_compressCCtx(g->cctx, g->packed, ZSTD_compressBound(FRAME * 2), g->plain, g->n_plain, 1);
+        ZSTD_compress2(g->cctx, g->packed, ZSTD_compressBound(FRAME * 2), g->plain, g->n_plain);
     if (ZSTD_isError(packed))
         die("compress");
     lap(COMPRESS);
@@ -303,6 +303,10 @@ static void set_up(struct gate *g)
     must(chunker_new(&g->keys, &config, &g->chunker, &err), &err);
     must(suite_aead_new(SUITE_AES256_GCM, key, &g->aead, &err), &err);
     g->cctx = ZSTD_createCCtx();
+    /* as the engine's */
+    ZSTD_CCtx_setParameter(g->cctx, ZSTD_c_compressionLevel, 1);
+    ZSTD_CCtx_setParameter(g->cctx, ZSTD_c_hashLog, 13);
+    ZSTD_CCtx_setParameter(g->cctx, ZSTD_c_minMatch, 7);
     g->dctx = ZSTD_createDCtx();
     g->plain = malloc(FRAME * 2 + (1 << 20));
     g->again = malloc(FRAME * 2 + (1 << 20));

@@ -37,7 +37,7 @@ static void defaults_read_back(void **state)
         assert_int_equal(back.chunk_avg, 64 << 10);
         assert_int_equal(back.chunk_max, 256 << 10);
         assert_int_equal(back.segment_bytes, 64 << 20);
-        assert_int_equal(back.frame_bytes, 256 << 10);
+        assert_int_equal(back.frame_bytes, 512 << 10);
         assert_int_equal(back.pack_bytes, 64 << 20);
         uint8_t want[SUITE_HASH];
         assert_int_equal(suite_hash(c.suite, b.data, 70, want, NULL), 0);
