@@ -210,6 +210,8 @@ static unsigned n_workers(const struct check *c, size_t n_tasks)
 {
     size_t fit = c->job->memory_bytes / 2 / CHECK_PACK_WORKER_BYTES;
     size_t n = c->job->n_threads;
+    if (repo_store(c->repo)->parallel > n) /* waiting needs no core */
+        n = repo_store(c->repo)->parallel;
     n = n < fit ? n : fit;
     n = n < n_tasks ? n : n_tasks;
     return n ? (unsigned)n : 1;

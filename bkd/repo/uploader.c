@@ -10,18 +10,20 @@ struct uploader {
     struct uploader_opts o;
     struct repo *repo;
     struct job_rate rate;
-    struct segment_draft draft; /* the thread's own */
-    pthread_t thread;
-    bool started;
+    pthread_t *threads; /* owned */
+    unsigned n_started;
+
+    pthread_mutex_t draft_lock; /* guards draft; taken before lock */
+    struct segment_draft draft;
 
     atomic_int failed;
     atomic_uint_fast64_t packs, stored_bytes;
 
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t wake;  /* work for the thread */
+    pthread_cond_t wake;  /* work for a thread */
     pthread_cond_t room;  /* for those who adopt */
     struct packed *first, **last;
-    size_t waiting_bytes; /* the pack at work included */
+    size_t waiting_bytes; /* packs at work included */
     enum mode mode;
     struct bk_error error;
 };
@@ -79,9 +81,12 @@ static int upload(struct uploader *u, struct packed *p, struct bk_error *err)
         return bk_context(err, "put pack %s", path);
     count(u, p->bytes.len);
     atomic_fetch_add_explicit(&u->packs, 1, memory_order_relaxed);
+    /* Under the lock, so that a segment names nothing that is still under way. */
+    pthread_mutex_lock(&u->draft_lock);
     r = segment_draft_add(&u->draft, &line, &p->dir, err);
     if (r == 0 && u->draft.n_entries >= u->o.index_every)
         r = put_segment(u, err);
+    pthread_mutex_unlock(&u->draft_lock);
     return r;
 }
 
@@ -94,7 +99,7 @@ static void fail(struct uploader *u, const struct bk_error *err)
     pthread_mutex_unlock(&u->lock);
 }
 
-/* The next pack, or NULL when the thread may end. */
+/* The next pack, or NULL when the thread that asks may end. */
 static struct packed *next(struct uploader *u)
 {
     pthread_mutex_lock(&u->lock);
@@ -133,22 +138,39 @@ static void *run(void *arg)
     return NULL;
 }
 
+static int start_threads(struct uploader *u, struct bk_error *err)
+{
+    unsigned n = u->o.n_threads ? u->o.n_threads : 1;
+    u->threads = calloc(n, sizeof *u->threads);
+    if (!u->threads)
+        return bk_fail(err, BK_E_NOMEM, "no memory for the uploader");
+    for (; u->n_started < n; u->n_started++) {
+        int e = pthread_create(&u->threads[u->n_started], NULL, run, u);
+        if (e && u->n_started == 0)
+            return bk_fail_errno(err, e, "start the uploader");
+        if (e) /* fewer do as well */
+            break;
+    }
+    return 0;
+}
+
 int uploader_new(const struct uploader_opts *o, struct uploader **ret, struct bk_error *err)
 {
-    bk_auto(uploader_free) struct uploader *u = calloc(1, sizeof *u);
-    if (!u)
+    struct uploader *made = calloc(1, sizeof *made);
+    if (!made)
         return bk_fail(err, BK_E_NOMEM, "no memory for the uploader");
+    job_rate_init(&made->rate, o->job->limit_write);
+    pthread_mutex_init(&made->draft_lock, NULL);
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->wake, NULL);
+    pthread_cond_init(&made->room, NULL);
+    bk_auto(uploader_free) struct uploader *u = made;
     u->o = *o;
     u->repo = index_repo(o->index);
     u->last = &u->first;
-    job_rate_init(&u->rate, o->job->limit_write);
-    pthread_mutex_init(&u->lock, NULL);
-    pthread_cond_init(&u->wake, NULL);
-    pthread_cond_init(&u->room, NULL);
-    int e = pthread_create(&u->thread, NULL, run, u);
-    if (e)
-        return bk_fail_errno(err, e, "start the uploader");
-    u->started = true;
+    int r = start_threads(u, err);
+    if (r < 0)
+        return r;
     *ret = bk_steal(u);
     return 0;
 }
@@ -178,22 +200,20 @@ int uploader_check(struct uploader *u, struct bk_error *err)
     return r;
 }
 
-static void end_thread(struct uploader *u, enum mode mode)
+static void end_threads(struct uploader *u, enum mode mode)
 {
-    if (!u->started)
-        return;
     pthread_mutex_lock(&u->lock);
     u->mode = mode;
-    pthread_cond_signal(&u->wake);
+    pthread_cond_broadcast(&u->wake);
     pthread_mutex_unlock(&u->lock);
-    pthread_join(u->thread, NULL);
-    u->started = false;
+    for (; u->n_started > 0; u->n_started--)
+        pthread_join(u->threads[u->n_started - 1], NULL);
 }
 
 int uploader_finish(struct uploader *u, struct bk_error *err)
 {
     struct bk_error why = { 0 };
-    end_thread(u, FINISH);
+    end_threads(u, FINISH);
     if (!u->error.code && put_segment(u, &why) < 0)
         fail(u, &why);
     return uploader_check(u, err);
@@ -209,7 +229,7 @@ void uploader_free(struct uploader *u)
 {
     if (!u)
         return;
-    end_thread(u, STOP);
+    end_threads(u, STOP);
     while (u->first) {
         struct packed *p = u->first;
         u->first = p->next;
@@ -217,6 +237,8 @@ void uploader_free(struct uploader *u)
     }
     segment_draft_clear(&u->draft);
     pthread_mutex_destroy(&u->rate.lock);
+    free(u->threads);
+    pthread_mutex_destroy(&u->draft_lock);
     pthread_mutex_destroy(&u->lock);
     pthread_cond_destroy(&u->wake);
     pthread_cond_destroy(&u->room);

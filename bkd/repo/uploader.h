@@ -1,4 +1,5 @@
-/* The uploader: one thread that names sealed packs, puts them, and tells the index once they are durable.
+/* The uploader: threads that name sealed packs, put them, and tell the index once they are durable. One for a
+ * disk; as many as a store across a network wants (struct store, parallel).
  *
  *     uploader_new -> uploader_adopt ... -> uploader_finish -> uploader_free
  *
@@ -19,6 +20,7 @@ struct uploader_opts {
     struct packed_pool *pool;
     size_t queue_bytes;   /* one pack may always wait, however big */
     uint32_t index_every; /* entries per segment */
+    unsigned n_threads;   /* packs put at once; 0: one */
 };
 struct uploader_totals {
     uint64_t packs, stored_bytes;
@@ -29,7 +31,7 @@ int uploader_new(const struct uploader_opts *o, struct uploader **ret, struct bk
 void uploader_adopt(struct uploader *u, struct packed *p);
 /* Cheap while all is well: 0 or the first error. */
 int uploader_check(struct uploader *u, struct bk_error *err) BK_MUST_CHECK;
-/* Wait for the queue, put the last segment, end the thread. 0 or the first error. */
+/* Wait for the queue, put the last segment, end the threads. 0 or the first error. */
 int uploader_finish(struct uploader *u, struct bk_error *err) BK_MUST_CHECK;
 void uploader_totals(const struct uploader *u, struct uploader_totals *ret);
 void uploader_free(struct uploader *u); /* without finish: what waits is dropped */

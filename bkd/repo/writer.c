@@ -49,6 +49,15 @@ static size_t pack_target(const struct repo *r, const struct writer_opts *o)
     return target;
 }
 
+/* A pack that is put is in memory twice: ours, and what a store across a network copies it to. */
+static unsigned puts_at_once(const struct repo *r, const struct writer_opts *o)
+{
+    size_t fit = o->memory_bytes / 4 / pack_target(r, o);
+    size_t n = repo_store(r)->parallel;
+    n = n < fit ? n : fit;
+    return n ? (unsigned)n : 1;
+}
+
 static int make_uploader(struct writer *w, const struct writer_opts *o, struct bk_error *err)
 {
     uint32_t every = o->index_every ? o->index_every : INDEX_EVERY;
@@ -57,6 +66,7 @@ static int make_uploader(struct writer *w, const struct writer_opts *o, struct b
                                .pending = w->pending,
                                .pool = &w->pool,
                                .queue_bytes = o->memory_bytes / 2,
+                               .n_threads = puts_at_once(w->repo, o),
                                .index_every = every < SEGMENT_MAX / 2 ? every : SEGMENT_MAX / 2 };
     return uploader_new(&u, &w->uploader, err);
 }

@@ -3,6 +3,7 @@
 #include "bkd/repo/index_recover.h"
 
 #define CACHE_MAX ((size_t)128 << 20)
+#define WORKER_BYTES ((size_t)12 << 20)
 
 static void index_damage(void *ctx, const char *object, const struct bk_error *why)
 {
@@ -25,6 +26,16 @@ static int open_session(struct repo *repo, struct job *j, const char *purpose, s
     return r;
 }
 
+/* A thread that waits for a store across a network needs no core; what it holds is one merged read and what
+ * becomes of it. */
+static unsigned n_workers(const struct repo *repo, const struct job *j)
+{
+    size_t n = j->n_threads, fit = j->memory_bytes / 4 / WORKER_BYTES;
+    if (repo_store(repo)->parallel > n)
+        n = repo_store(repo)->parallel < fit ? repo_store(repo)->parallel : n > fit ? n : fit;
+    return n ? (unsigned)n : 1;
+}
+
 int hold_open(struct repo *repo, struct job *j, const char *purpose, bool session, struct hold *ret,
               struct bk_error *err)
 {
@@ -33,7 +44,7 @@ int hold_open(struct repo *repo, struct job *j, const char *purpose, bool sessio
     int r;
     if ((session && (r = open_session(repo, j, purpose, &h.session, err)) < 0) ||
         (r = index_open(repo, index_damage, j, &h.index, err)) < 0 ||
-        (r = pool_new(j->n_threads ? j->n_threads : 1, &h.pool, err)) < 0)
+        (r = pool_new(n_workers(repo, j), &h.pool, err)) < 0)
         return r;
     index_set_job(h.index, j);
     h.lane = pool_workers(h.pool);
