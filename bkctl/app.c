@@ -8,6 +8,7 @@
 #include "bkctl/command.h"
 #include "bkctl/secret.h"
 #include "bkd/repo/index_recover.h"
+#include "bkd/store/stack.h"
 
 static struct job *signal_job;
 
@@ -57,6 +58,19 @@ int app_repo_url(const struct app *a, const char **ret, struct bk_error *err)
     return 0;
 }
 
+int app_open_url(struct app *a, const char *url, bool create, struct store **ret, struct bk_error *err)
+{
+    struct bk_error no_cache = { 0 };
+    struct stack_opts o = { .create = create,
+                            .no_cache = a->g.no_cache || a->cmd->uncached,
+                            .limit_up = a->g.limit_upload,
+                            .limit_down = a->g.limit_download };
+    int r = store_open_stack(url, &o, &world_real, ret, &no_cache, err);
+    if (r == 0 && no_cache.code)
+        ui_warn(&a->ui, _("metadata is not kept on this machine: %s"), no_cache.text);
+    return r;
+}
+
 int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
 {
     const char *url;
@@ -64,7 +78,7 @@ int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
     if (r < 0)
         return r;
     bk_auto(store_free) struct store *s = NULL;
-    r = store_open(url, false, &world_real, &s, err);
+    r = app_open_url(a, url, false, &s, err);
     if (r == 0) {
         uint64_t size;
         r = store_stat(s, "config", &size, err);

@@ -19,7 +19,8 @@ struct globals {
     int verbose;
     uint64_t memory;
     int threads;
-    uint64_t limit_read, limit_write;
+    uint64_t limit_read, limit_write, limit_upload, limit_download;
+    bool no_cache;
     const char *lang;
     bool help, version;
 };
@@ -37,6 +38,9 @@ void app_clear(struct app *a);
 
 /* The repository's URL. USAGE with a hint when none was named. */
 int app_repo_url(const struct app *a, const char **ret, struct bk_error *err) BK_MUST_CHECK;
+/* A store by URL, with the limits and the cache that the options say; `create` as for store_open. */
+int app_open_url(struct app *a, const char *url, bool create, struct store **ret,
+                 struct bk_error *err) BK_MUST_CHECK;
 /* Its store; ABSENT, with a hint to init, when no repository is there. No secret is asked for. */
 int app_open_store(struct app *a, struct store **ret, struct bk_error *err) BK_MUST_CHECK;
 /* The repository, unlocked with what the options, the environment or the user say. */

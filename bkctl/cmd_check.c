@@ -121,6 +121,7 @@ static int check_run_command(struct app *a, const void *args, const struct opera
 
 const struct command cmd_check = {
     .name = "check",
+    .uncached = true,
     .summary = N_("Check that everything is there and holds"),
     .about = N_("Checks the structure: every object, snapshot and folder, and that every chunk they need is "
                 "there. --read-data "

@@ -2,6 +2,7 @@
 #include "bkctl/command.h"
 #include "bkctl/secret.h"
 #include "bkctl/show.h"
+#include "bkctl/store_probe.h"
 
 struct init_args {
     int suite;
@@ -67,9 +68,17 @@ static int init_run(struct app *a, const void *args, const struct operands *ops,
     if (r < 0)
         return r;
     bk_auto(store_free) struct store *store = NULL;
-    r = store_open(url, true, &world_real, &store, err);
+    r = app_open_url(a, url, true, &store, err);
     if (r < 0)
         return r;
+    if (store->remote) {
+        struct probe_report report;
+        r = store_probe(store, &(struct probe_opts){ .rounds = 2 }, &world_real, &report, err);
+        if (r == 0)
+            r = store_probe_verdict(&report, err);
+        if (r < 0)
+            return r;
+    }
     struct slot_cost cost = { .kdf = (enum slot_kdf)x->kdf };
     struct repo_init_opts o = {
         .suite = src.suite, .secret = &secret.s, .cost = &cost, .label = x->label ? x->label : ""

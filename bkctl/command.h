@@ -28,6 +28,7 @@ struct command {
     bool hidden;  /* in no list */
     bool listing; /* output is for reading along: a closed pipe ends it without a word, as of any Unix filter
                    */
+    bool uncached;       /* looks at what the store itself holds, not at copies on this machine */
     bool data_on_stdout; /* standard output carries data: JSON goes to standard error */
     /* 0, or a code. A code without a text in err has been reported already (exceptions, damage). */
     int (*run)(struct app *a, const void *args, const struct operands *ops, struct bk_error *err);
@@ -53,6 +54,7 @@ DECLARE_COMMAND(import);
 DECLARE_COMMAND(check);
 DECLARE_COMMAND(stats);
 DECLARE_COMMAND(key);
+DECLARE_COMMAND(store);
 DECLARE_COMMAND(tag);
 DECLARE_COMMAND(hold);
 DECLARE_COMMAND(version);

@@ -8,9 +8,9 @@
 #include "bkctl/help.h"
 
 const struct command *const commands[] = {
-    &cmd_init,    &cmd_backup, &cmd_snapshots,  &cmd_ls,      &cmd_find,  &cmd_cat,   &cmd_diff,
-    &cmd_restore, &cmd_mount,  &cmd_export,     &cmd_import,  &cmd_check, &cmd_stats, &cmd_key,
-    &cmd_tag,     &cmd_hold,   &cmd_completion, &cmd_version, &cmd_help,  &cmd_man,   NULL,
+    &cmd_init,  &cmd_backup,     &cmd_snapshots, &cmd_ls,    &cmd_find,  &cmd_cat, &cmd_diff,  &cmd_restore,
+    &cmd_mount, &cmd_export,     &cmd_import,    &cmd_check, &cmd_stats, &cmd_key, &cmd_store, &cmd_tag,
+    &cmd_hold,  &cmd_completion, &cmd_version,   &cmd_help,  &cmd_man,   NULL,
 };
 
 const struct opt global_opts[] = {
@@ -35,6 +35,12 @@ const struct opt global_opts[] = {
              .def = "0"),
     OPT_SIZE(struct globals, limit_write, 0, "limit-write",
              N_("write to the repository at most SIZE per second"), .def = "0"),
+    OPT_SIZE(struct globals, limit_upload, 0, "limit-upload",
+             N_("send at most SIZE per second to the repository's store, whatever it is for"), .def = "0"),
+    OPT_SIZE(struct globals, limit_download, 0, "limit-download",
+             N_("fetch at most SIZE per second from the repository's store"), .def = "0"),
+    OPT_FLAG(struct globals, no_cache, 0, "no-cache",
+             N_("keep no copies of a remote repository's metadata on this machine")),
     OPT_STR(struct globals, lang, 0, "lang", N_("LANG"), N_("language of messages: en or zh_CN")),
     OPT_FLAG(struct globals, help, 'h', "help", N_("print help")),
     OPT_FLAG(struct globals, version, 0, "version", N_("print the version")),

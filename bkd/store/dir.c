@@ -172,7 +172,7 @@ static const struct store_ops dir_ops = {
  * config) leaves may, so that it can simply be run again. */
 static bool may_be_there(const char *name)
 {
-    static const char *const names[] = { ".", "..", "lost+found", "tmp", "keys", "keyring" };
+    static const char *const names[] = { ".", "..", "lost+found", "tmp", "keys", "keyring", "probe" };
     for (size_t i = 0; i < BK_COUNT(names); i++)
         if (strcmp(name, names[i]) == 0)
             return true;

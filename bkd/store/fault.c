@@ -106,6 +106,12 @@ static int fault_remove(struct store *s, const char *name, struct bk_error *err)
     return injected(f, "remove", name, err);
 }
 
+static int fault_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)
+{
+    struct fault *f = (struct fault *)s;
+    return trip(f, SLOT_OTHER) ? injected(f, "retain", name, err) : store_retain(f->below, name, until_ns, err);
+}
+
 static void fault_free(struct store *s)
 {
     struct fault *f = (struct fault *)s;
@@ -119,6 +125,7 @@ static const struct store_ops fault_ops = {
     .stat = fault_stat,
     .list = fault_list,
     .remove = fault_remove,
+    .retain = fault_retain,
     .free = fault_free,
 };
 

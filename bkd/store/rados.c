@@ -271,6 +271,7 @@ int store_rados_open(const char *url, bool create, struct store **ret, struct bk
     whole->can = STORE_CAN_LIST | STORE_CAN_REMOVE | STORE_CAN_PUT_IF_ABSENT;
     whole->max_object_bytes = rados_io_object_max(made->io);
     whole->parallel = AT_ONCE;
+    whole->remote = true;
     snprintf(whole->url, sizeof whole->url, "%s", url);
     if (whole->max_object_bytes < OBJECT_LEAST)
         return bk_fail(err, BK_E_LIMIT, "%s takes objects of at most %llu bytes; a repository needs %llu",

@@ -4,6 +4,7 @@
 #if HAVE_RADOS
 #include "bkd/store/rados.h"
 #endif
+#include "bkd/store/s3.h"
 
 bool store_name_valid(const char *name)
 {
@@ -34,9 +35,36 @@ int store_get_exact(struct store *s, const char *name, uint64_t offset, void *ou
     return 0;
 }
 
+/* Small objects of a remote store in one round trip. 1 when that was not enough, else as store_get_all. */
+static int get_small(struct store *s, const char *name, size_t ceiling, struct bk_buf *out,
+                     struct bk_error *err)
+{
+    enum { SMALL = 64 << 10 };
+    size_t most = ceiling < SMALL ? ceiling : SMALL, got = 0;
+    uint8_t *p;
+    if (most == 0)
+        return 1;
+    bk_buf_clear(out);
+    out->limit = ceiling;
+    int r = bk_buf_extend(out, most, &p, err);
+    if (r == 0)
+        r = s->ops->get(s, name, 0, p, most, &got, err);
+    if (r < 0 || got == most) {
+        bk_buf_clear(out);
+        return r < 0 ? r : 1;
+    }
+    out->len = got;
+    return 0;
+}
+
 int store_get_all(struct store *s, const char *name, size_t ceiling, struct bk_buf *out, struct bk_error *err)
 {
     uint64_t size;
+    if (s->remote) {
+        int small = get_small(s, name, ceiling, out, err);
+        if (small <= 0)
+            return small;
+    }
     int r = store_stat(s, name, &size, err);
     if (r < 0)
         return r;
@@ -55,10 +83,29 @@ int store_get_all(struct store *s, const char *name, size_t ceiling, struct bk_b
     return r;
 }
 
+int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)
+{
+    if (!(s->can & STORE_CAN_RETAIN) || !s->ops->retain)
+        return bk_fail(err, BK_E_UNSUPPORTED, "%s cannot keep objects from being removed", s->url);
+    return s->ops->retain(s, name, until_ns, err);
+}
+
 void store_free(struct store *s)
 {
     if (s)
         s->ops->free(s);
+}
+
+static int open_s3(const char *url, bool create, const struct world *w, struct store **ret,
+                   struct bk_error *err)
+{
+#if HAVE_S3
+    return store_s3_open(url, create, w, ret, err);
+#else
+    (void)create, (void)w, (void)ret;
+    bk_fail(err, BK_E_UNSUPPORTED, "this build has no S3 store for %s", url);
+    return bk_hint(err, "build with libcurl (meson feature s3)");
+#endif
 }
 
 int store_open(const char *url, bool create, const struct world *w, struct store **ret, struct bk_error *err)
@@ -77,6 +124,9 @@ int store_open(const char *url, bool create, const struct world *w, struct store
     if (strncmp(url, "rados://", 8) == 0)
         return bk_fail(err, BK_E_UNSUPPORTED, "this build has no RADOS store");
 #endif
+    if (strncmp(url, "s3://", 5) == 0)
+        return open_s3(url, create, w, ret, err);
     bk_fail(err, BK_E_UNSUPPORTED, "no store is known for %s", url);
-    return bk_hint(err, "a repository is a directory, /PATH or file:///PATH, or a pool, rados://POOL/NAMESPACE");
+    return bk_hint(err, "a repository is a directory, /PATH or file:///PATH, a pool, rados://POOL/NAMESPACE, "
+                        "or a bucket, s3://HOST/BUCKET");
 }

@@ -20,6 +20,7 @@ enum store_can {
     STORE_CAN_LIST = 1 << 0,
     STORE_CAN_REMOVE = 1 << 1,
     STORE_CAN_PUT_IF_ABSENT = 1 << 2,
+    STORE_CAN_RETAIN = 1 << 3,
 };
 
 struct store;
@@ -45,6 +46,16 @@ struct store_ops {
     /* A read-only descriptor on the object, the caller's to close, where the object is a local file: many
      * small reads of one object then cost no open each. NULL: this store has none to give. ABSENT. */
     int (*fd)(struct store *s, const char *name, int *ret_fd, struct bk_error *err);
+    /* Nobody, not even the owner, can remove or replace the object before that time (Unix ns). Only ever
+     * longer: an earlier time than the one that stands is success and changes nothing; may be repeated. NULL:
+     * this store cannot. ABSENT, PERM. */
+    int (*retain)(struct store *s, const char *name, int64_t until_ns, struct bk_error *err);
+    /* For a probe: begin a put of len bytes and break the connection in the middle. NULL: there is none to
+     * break. */
+    int (*put_broken)(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err);
+    /* For a probe: how far the store's clock is ahead of ours. NULL: it has none of its own. UNSUPPORTED: it
+     * does not say. */
+    int (*clock)(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err);
     void (*free)(struct store *s);
 };
 
@@ -52,8 +63,9 @@ struct store {
     const struct store_ops *ops;
     unsigned can; /* enum store_can */
     uint64_t max_object_bytes;
-    unsigned parallel; /* how many puts or gets at once serve it best; at least 1 */
-    char url[512]; /* for people: where it is */
+    bool remote;       /* a call costs a round trip: caching pays */
+    unsigned parallel; /* how many puts or gets at once serve it best; 0: one */
+    char url[512];     /* for people: where it is */
 };
 
 static inline int store_put(struct store *s, const char *name, const void *data, size_t len,
@@ -80,14 +92,17 @@ static inline int store_remove(struct store *s, const char *name, struct bk_erro
 {
     return s->ops->remove(s, name, err);
 }
+/* UNSUPPORTED where the store has no retention. */
+int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err) BK_MUST_CHECK;
 void store_free(struct store *s);
 BK_AUTO(struct store *, store_free)
 
 /* Is the name one that a store accepts? */
 bool store_name_valid(const char *name);
 
-/* By URL: a path or file://PATH is a directory store, rados:// a pool (bkd/store/rados.h). create: make it (EXISTS when the place is taken and not
- * empty); else ABSENT when nothing is there. UNSUPPORTED names the scheme and what this build knows. */
+/* By URL: a path or file://PATH is a directory store, rados://... a pool (rados.h), s3://... a bucket
+ * (s3_url.h). create: make it (EXISTS when the place is taken and not empty); else ABSENT when nothing is
+ * there. UNSUPPORTED names the scheme and what this build knows. */
 int store_open(const char *url, bool create, const struct world *w, struct store **ret,
                struct bk_error *err) BK_MUST_CHECK;
 
