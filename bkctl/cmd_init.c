@@ -1,5 +1,6 @@
 /* init: make a repository and its first key slot. */
 #include "bkctl/command.h"
+#include "bkctl/retention.h"
 #include "bkctl/secret.h"
 #include "bkctl/show.h"
 #include "bkctl/store_probe.h"
@@ -9,6 +10,7 @@ struct init_args {
     const char *public_key;
     const char *label;
     int kdf;
+    const char *min_retention;
 };
 
 static const struct opt init_opts[] = {
@@ -20,6 +22,8 @@ static const struct opt init_opts[] = {
     OPT_STR(struct init_args, label, 0, "label", N_("TEXT"), N_("label of the first key slot")),
     OPT_CHOICE(struct init_args, kdf, 0, "kdf", "default|scrypt|argon2id",
                N_("how a passphrase becomes a key"), .def = "default"),
+    OPT_STR(struct init_args, min_retention, 0, "min-retention", N_("DUR"),
+            N_("every snapshot stays at least so long; can never be shortened")),
     OPT_END,
 };
 
@@ -50,7 +54,10 @@ static int init_run(struct app *a, const void *args, const struct operands *ops,
         return r;
     if (a->g.identity)
         return bk_fail(err, BK_E_USAGE, "a new repository is locked with a public key: use --public-key");
-    r = check_place(url, err);
+    uint64_t minimum_s = 0;
+    r = x->min_retention ? retention_seconds(x->min_retention, &minimum_s, err) : 0;
+    if (r == 0)
+        r = check_place(url, err);
     if (r < 0)
         return r;
     struct secret_source src = {
@@ -88,6 +95,10 @@ static int init_run(struct app *a, const void *args, const struct operands *ops,
     if (r < 0)
         return r;
     (void)bk_steal(store); /* the repository's now */
+    char who[512];
+    app_who(who, sizeof who);
+    if (minimum_s && (r = lock_set(repo, minimum_s, who, err)) < 0)
+        return bk_context(err, "the repository is made, but without its minimum retention");
 
     char id[2 * CONFIG_REPO_ID + 1];
     text_hex(repo_config(repo)->repo_id, CONFIG_REPO_ID, id);

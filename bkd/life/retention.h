@@ -50,6 +50,7 @@ enum retention_why {
     RETENTION_NOT_ASKED = RETENTION_WITHIN << 8,   /* outside of the scope */
     RETENTION_UNKEPT = RETENTION_WITHIN << 9,      /* goes: no rule keeps it */
     RETENTION_SUPERSEDED = RETENTION_WITHIN << 10, /* goes: incomplete, and a complete one follows */
+    RETENTION_NAMED = RETENTION_WITHIN << 11,      /* goes: asked for by its id */
 };
 
 struct retention_rules {

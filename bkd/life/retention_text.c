@@ -5,11 +5,11 @@
 
 #include "bkd/life/retention.h"
 
-#define TR(s) dgettext("bkctl", s)
+#define _(s) dgettext("bkctl", s)
 
 static const char *const names[] = {
     "last",    "hourly", "daily",   "weekly", "monthly", "yearly",    "within", "tag",        "newest",
-    "pending", "hold",   "minimum", "future", "order",   "not-asked", "unkept", "superseded",
+    "pending", "hold",   "minimum", "future", "order",   "not-asked", "unkept", "superseded", "named",
 };
 
 const char *retention_why_name(unsigned bit)
@@ -58,22 +58,22 @@ static void counted(const struct retention_input *in, const struct catalog_item 
     period(rule, &d, p);
     switch (rule) {
     case RETENTION_LAST:
-        snprintf(out, 128, TR("last (%u of %u)"), nth, of);
+        snprintf(out, 128, _("last (%u of %u)"), nth, of);
         break;
     case RETENTION_HOURLY:
-        snprintf(out, 128, TR("hour %s (%u of %u)"), p, nth, of);
+        snprintf(out, 128, _("hour %s (%u of %u)"), p, nth, of);
         break;
     case RETENTION_DAILY:
-        snprintf(out, 128, TR("day %s (%u of %u)"), p, nth, of);
+        snprintf(out, 128, _("day %s (%u of %u)"), p, nth, of);
         break;
     case RETENTION_WEEKLY:
-        snprintf(out, 128, TR("week %s (%u of %u)"), p, nth, of);
+        snprintf(out, 128, _("week %s (%u of %u)"), p, nth, of);
         break;
     case RETENTION_MONTHLY:
-        snprintf(out, 128, TR("month %s (%u of %u)"), p, nth, of);
+        snprintf(out, 128, _("month %s (%u of %u)"), p, nth, of);
         break;
     default:
-        snprintf(out, 128, TR("year %s (%u of %u)"), p, nth, of);
+        snprintf(out, 128, _("year %s (%u of %u)"), p, nth, of);
     }
 }
 
@@ -81,25 +81,27 @@ static const char *plain(unsigned bit)
 {
     switch (bit) {
     case RETENTION_WITHIN:
-        return TR("within the duration");
+        return _("within the duration");
     case RETENTION_TAG:
-        return TR("has a kept tag");
+        return _("has a kept tag");
     case RETENTION_NEWEST:
-        return TR("the newest of its group");
+        return _("the newest of its group");
     case RETENTION_PENDING:
-        return TR("incomplete, but no complete one follows");
+        return _("incomplete, but no complete one follows");
     case RETENTION_HOLD:
-        return TR("on hold");
+        return _("on hold");
     case RETENTION_FUTURE:
-        return TR("dated in the future: not decided by rules");
+        return _("dated in the future: not decided by rules");
     case RETENTION_ORDER:
-        return TR("its date contradicts the repository's order: not decided by rules");
+        return _("its date contradicts the repository's order: not decided by rules");
     case RETENTION_NOT_ASKED:
-        return TR("not asked for");
+        return _("not asked for");
     case RETENTION_SUPERSEDED:
-        return TR("incomplete, and a complete one follows");
+        return _("incomplete, and a complete one follows");
+    case RETENTION_NAMED:
+        return _("named");
     default:
-        return TR("no rule keeps it");
+        return _("no rule keeps it");
     }
 }
 
@@ -116,9 +118,8 @@ const char *retention_explain(const struct retention_input *in, const struct cat
             counted(in, item, v, (enum retention_rule)i, text);
         } else if (1U << i == RETENTION_MINIMUM) {
             struct calendar_date d = date_of(in, v->free_s + CALENDAR_HOUR - 1); /* up to the full hour */
-            snprintf(text, sizeof text,
-                     TR("younger than the minimum retention, until %04d-%02d-%02d %02d:00"), d.year, d.month,
-                     d.day, d.hour);
+            snprintf(text, sizeof text, _("younger than the minimum retention, until %04d-%02d-%02d %02d:00"),
+                     d.year, d.month, d.day, d.hour);
         } else {
             snprintf(text, sizeof text, "%s", plain(1U << i));
         }

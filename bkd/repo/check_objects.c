@@ -4,6 +4,7 @@
 #include "bkd/repo/check_state.h"
 #include "bkd/repo/notes.h"
 #include "bkd/repo/repo_build.h"
+#include "formats/snapshot/minimum.h"
 
 typedef int look_fn(struct check *c, const char *name, struct bk_error *err);
 
@@ -112,6 +113,14 @@ static int look_tombstones(struct check *c, const char *name, struct bk_error *e
     return look_record(c, OBJECT_TOMBSTONES, name, err);
 }
 
+static int look_retention(struct check *c, const char *name, struct bk_error *err)
+{
+    bk_auto(bk_buf_clear) struct bk_buf payload = BK_BUF(RECORD_MAX);
+    bk_auto(minimum_clear) struct minimum m = { 0 };
+    int r = repo_get_record(c->repo, OBJECT_RETENTION, name, &payload, err);
+    return r < 0 ? r : minimum_decode(payload.data, payload.len, &m, err);
+}
+
 static int look(struct check *c, const char *name, look_fn *fn, struct bk_error *err)
 {
     struct bk_error why = { 0 };
@@ -136,8 +145,13 @@ int check_objects(struct check *c, struct bk_error *err)
         const char *prefix;
         look_fn *fn;
     } kinds[] = {
-        { "keys/", look_slot },  { "keyring/", look_keyring },       { "sessions/", look_session },
-        { "notes/", look_note }, { "generation/", look_generation }, { "tombstones/", look_tombstones },
+        { "keys/", look_slot },
+        { "keyring/", look_keyring },
+        { "sessions/", look_session },
+        { "notes/", look_note },
+        { "generation/", look_generation },
+        { "tombstones/", look_tombstones },
+        { "retention/", look_retention },
     };
     int r = look(c, REPO_CONFIG_NAME, look_config, err);
     for (size_t k = 0; k < BK_COUNT(kinds) && r == 0; k++) {

@@ -22,6 +22,7 @@ static const char *const kind_names[] = {
     [OBJECT_INDEX] = N_("index"),
     [OBJECT_GENERATION] = N_("generation"),
     [OBJECT_TOMBSTONES] = N_("tombstones"),
+    [OBJECT_RETENTION] = N_("minimum retention"),
 };
 
 const char *object_kind_name(unsigned kind)

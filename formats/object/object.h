@@ -31,6 +31,7 @@ enum object_kind {
     OBJECT_INDEX = 9,
     OBJECT_GENERATION = 10, /* the collector's counter */
     OBJECT_TOMBSTONES = 11, /* what the collector is about to delete */
+    OBJECT_RETENTION = 12,  /* the minimum retention */
 };
 
 struct object_header {
