@@ -6,6 +6,7 @@
 
 #include "bkd/backup/program.h"
 #include "bkd/repo/index_guard.h"
+#include "bkd/repo/index_merge.h"
 #include "bkd/repo/index_recover.h"
 
 static int64_t now_ns(const struct run *r)
@@ -109,6 +110,11 @@ static int adopt(struct run *r, struct bk_error *err)
         job_log(r->job, JOB_WARN, "the index stays incomplete: %s", err->text);
         e = 0;
     }
+    uint64_t fewer = 0;
+    if (e == 0)
+        e = index_merge(r->index, r->job, &fewer, err);
+    if (e == 0 && fewer)
+        job_log(r->job, JOB_DEBUG, "the index has %llu segments fewer", (unsigned long long)fewer);
     return e;
 }
 

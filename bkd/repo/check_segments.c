@@ -5,7 +5,7 @@
 
 #include "bkd/repo/check_state.h"
 
-enum { BLOCK_PAGES = 512, RESIDENT_MAX = 64 << 20 };
+enum { BLOCK_PAGES = 512, RESIDENT_MAX = 64 << 20, LISTINGS_MAX = 16 };
 
 struct segment_scan {
     struct store *store;
@@ -122,7 +122,9 @@ static int read_through(struct check *c, const struct segment_scan *s, uint8_t *
     return 0;
 }
 
-static int check_segment(struct check *c, const struct names_item *item, uint8_t *block, struct bk_error *err)
+/* *ret_gone: it went since it was listed, when a backup merged it with others. */
+static int check_segment(struct check *c, const struct names_item *item, uint8_t *block, bool *ret_gone,
+                         struct bk_error *err)
 {
     struct bk_error why = { 0 };
     struct segment_scan s = { .store = repo_store(c->repo), .name = item->name, .size = item->size };
@@ -138,7 +140,9 @@ static int check_segment(struct check *c, const struct names_item *item, uint8_t
             *err = why;
         return r;
     }
-    if (r < 0) {
+    if (r == BK_E_ABSENT)
+        *ret_gone = true;
+    else if (r < 0) {
         c->index_damaged = true;
         bk_hint(&why,
                 "no file is hit by this: what it held is read from the packs, and backups store it anew");
@@ -155,25 +159,39 @@ static void left_out(void *ctx, const char *object, const struct bk_error *why)
     (void)why;
 }
 
-int check_segments(struct check *c, struct bk_error *err)
+static int check_listed(struct check *c, const struct names *list, const struct names *before, bool *ret_gone,
+                        struct bk_error *err)
 {
-    bk_auto(names_clear) struct names list = { 0 };
-    int r = names_list(repo_store(c->repo), "index/", CHECK_LIST_MAX, &list, err);
-    if (r < 0)
-        return r;
-    uint64_t total = 0;
-    for (size_t i = 0; i < list.n; i++)
-        total += list.v[i].size;
-    c->job->total_bytes += total;
+    for (size_t i = 0; i < list->n; i++)
+        if (!names_find(before, list->v[i].name))
+            c->job->total_bytes += list->v[i].size;
     bk_auto(free) uint8_t *block = malloc((size_t)BLOCK_PAGES * SEGMENT_PAGE);
     if (!block)
         return bk_fail(err, BK_E_NOMEM, "not enough memory to check the index");
-    for (size_t i = 0; i < list.n; i++) {
-        r = check_segment(c, &list.v[i], block, err);
-        if (r < 0)
-            return r;
+    int r = 0;
+    for (size_t i = 0; i < list->n && r == 0; i++)
+        if (!names_find(before, list->v[i].name))
+            r = check_segment(c, &list->v[i], block, ret_gone, err);
+    return r;
+}
+
+/* Superseded segments are checked like any: they stand for the rest should what supersedes them be lost. */
+int check_segments(struct check *c, struct bk_error *err)
+{
+    bk_auto(names_clear) struct names before = { 0 };
+    bool gone = true;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && gone && i < LISTINGS_MAX; i++) {
+        struct names list = { 0 };
+        gone = false;
+        r = names_list(repo_store(c->repo), "index/", CHECK_LIST_MAX, &list, err);
+        if (r == 0)
+            r = check_listed(c, &list, &before, &gone, err);
+        names_clear(&before);
+        before = list;
     }
-    r = index_open(c->repo, left_out, NULL, &c->index, err);
+    if (r == 0)
+        r = index_open(c->repo, left_out, NULL, &c->index, err);
     if (r < 0)
         return r;
     c->rep.n_chunks = index_entries(c->index);

@@ -6,6 +6,7 @@
 
 #include "bkd/repo/index_inside.h"
 #include "bkd/repo/index_pages.h"
+#include "bkd/repo/index_superseded.h"
 #include "bkd/repo/names.h"
 
 #define PAGE_CACHE_BYTES ((size_t)24 << 20)
@@ -27,6 +28,8 @@ struct index {
     struct repo *repo;
     struct index_pages *pages;
     struct index_recovery recovery;
+    struct index_superseded superseded;
+    uint32_t next_number;    /* under the lock */
     unsigned n_damaged;      /* left out on opening */
     atomic_uint n_recovered; /* segments in the list */
     atomic_size_t n_entry_pages;
@@ -61,7 +64,7 @@ static int list_append(struct index *x, struct index_segment *s, struct bk_error
             return bk_fail(err, BK_E_NOMEM, "no memory for the index");
         atomic_store(&x->list, l);
     }
-    s->number = (uint32_t)n;
+    s->number = x->next_number++;
     atomic_fetch_add_explicit(&x->n_entry_pages, s->seg.n_entry_pages, memory_order_relaxed);
     l->v[n] = s;
     atomic_store_explicit(&l->n, n + 1, memory_order_release);
@@ -146,6 +149,46 @@ unsigned index_n_damaged(const struct index *x)
     return x->n_damaged;
 }
 
+struct index_superseded *index_superseded(struct index *x)
+{
+    return &x->superseded;
+}
+
+static bool is_superseded(const struct list *l, const struct index_segment *s)
+{
+    segment_name name;
+    for (size_t i = 0; i < atomic_load(&l->n); i++)
+        for (uint32_t k = 0; k < l->v[i]->seg.n_superseded; k++) {
+            segment_superseded(&l->v[i]->seg, k, &name);
+            if (l->v[i] != s && memcmp(name.b, s->name.b, sizeof name.b) == 0)
+                return true;
+        }
+    return false;
+}
+
+int index_leave_superseded(struct index *x, struct bk_error *err)
+{
+    struct list *l = atomic_load(&x->list);
+    size_t n = atomic_load(&l->n), kept = 0;
+    bk_auto(free) bool *leaves = calloc(n ? n : 1, sizeof *leaves);
+    if (!leaves)
+        return bk_fail(err, BK_E_NOMEM, "no memory for the index");
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++)
+        if (!l->v[i]->recovered && is_superseded(l, l->v[i])) { /* by one that may be superseded as well */
+            r = index_superseded_add(&x->superseded, l->v[i], err);
+            leaves[i] = r == 0;
+        }
+    for (size_t i = 0; i < n; i++)
+        if (leaves[i]) {
+            atomic_fetch_sub(&x->n_entry_pages, l->v[i]->seg.n_entry_pages);
+            index_segment_free(l->v[i]);
+        } else
+            l->v[kept++] = l->v[i];
+    atomic_store(&l->n, kept);
+    return r;
+}
+
 /* 1 when a segment went between the listing and its opening: what came in its place may not be listed yet. */
 static int load_listed(struct index *x, index_damage_fn *damaged, void *ctx, struct names *l,
                        struct bk_error *err)
@@ -154,7 +197,8 @@ static int load_listed(struct index *x, index_damage_fn *damaged, void *ctx, str
     bool went = false, empty = !index_segment_at(x, 0);
     for (size_t i = 0; r == 0 && i < l->n; i++) {
         const char *name = l->v[i].name;
-        if (strlen(name) >= REPO_PATH || (!empty && list_has(x, name))) /* none of ours, or there */
+        if (strlen(name) >= REPO_PATH || (!empty && list_has(x, name)) ||
+            index_superseded_has_object(&x->superseded, name)) /* none of ours, or there */
             continue;
         struct bk_error why = { 0 };
         r = add_foreign(x, name, &why);
@@ -184,7 +228,7 @@ static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct
         if (r == 1)
             x->n_damaged = before; /* they are looked at again */
     }
-    return r < 0 ? r : 0;
+    return r < 0 ? r : index_leave_superseded(x, err);
 }
 
 static void ignore_damage(void *ctx, const char *object, const struct bk_error *why)
@@ -244,6 +288,7 @@ void index_free(struct index *x)
         free(l);
         l = older;
     }
+    index_superseded_clear(&x->superseded);
     index_pages_free(x->pages);
     index_recovery_clear(&x->recovery);
     index_guard_state_free(x->guard);

@@ -31,6 +31,9 @@ void index_set_guard(struct index *x, struct index_guard_state *g);
 /* index_each_pack, with or without what was only recovered. */
 int index_each_pack_of(struct index *x, bool recovered, index_pack_fn *fn, void *ctx,
                        struct bk_error *err) BK_MUST_CHECK;
+/* Superseded segments leave the list, and are freed: while no other thread looks anything up. */
+int index_leave_superseded(struct index *x, struct bk_error *err) BK_MUST_CHECK;
+struct index_superseded *index_superseded(struct index *x);
 /* The i-th that joined, or NULL past the last. */
 struct index_segment *index_segment_at(struct index *x, size_t i);
 

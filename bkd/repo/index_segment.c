@@ -103,6 +103,12 @@ static int make(struct repo *r, const char *label, struct index_segment **ret, s
     return 0;
 }
 
+static bool name_of(const char *object, segment_name *ret)
+{
+    const char *hex = strrchr(object, '/');
+    return hex && strlen(hex + 1) == sizeof ret->b * 2 && object_unhex(hex + 1, ret->b, sizeof ret->b) == 0;
+}
+
 static int finish(struct repo *r, struct index_segment *s, struct bk_error *err)
 {
     int e = load_resident(r, s, err);
@@ -120,6 +126,8 @@ int index_segment_load(struct repo *r, const char *object, struct index_segment 
 {
     bk_auto(index_segment_free) struct index_segment *s = NULL;
     int e = make(r, object, &s, err);
+    if (e == 0 && !name_of(object, &s->name))
+        e = bk_fail(err, BK_E_CORRUPT, "the name is not that of an index segment");
     if (e == 0)
         e = store_stat(s->store, object, &s->bytes, err);
     if (e == 0)

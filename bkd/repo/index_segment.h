@@ -12,6 +12,7 @@ struct index_segment {
     struct segment seg;
     struct store *store; /* borrowed */
     uint32_t number;     /* in the index, for the page cache */
+    segment_name name;   /* of one in the repository */
     int fd;              /* -1: the store has no files */
     uint64_t bytes;
     size_t resident_bytes; /* memory held */

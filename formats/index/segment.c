@@ -74,12 +74,14 @@ static int read_page0(struct segment *s, enum suite_id suite, uint64_t resident_
     s->frames_page = bk_get_u32(p + 48);
     s->packs_page = bk_get_u32(p + 52);
     s->n_entry_pages = bk_get_u32(p + 56);
+    s->n_superseded = bk_get_u32(p + 60);
     bool fits = h.suite == suite && s->n_entries <= SEGMENT_MAX && s->n_frames <= SEGMENT_MAX &&
                 s->n_packs <= SEGMENT_MAX && s->n_entry_pages <= s->n_entries &&
                 s->n_entry_pages >= segment_pages_for(s->n_entries, SEGMENT_PER_PAGE) &&
                 s->entries_page == 1 && s->frames_page == 1 + s->n_entry_pages &&
                 s->packs_page == s->frames_page + segment_pages_for(s->n_frames, SEGMENT_FRAMES_PER_PAGE) &&
                 s->n_pages == s->packs_page + segment_pages_for(s->n_packs, SEGMENT_PACKS_PER_PAGE) &&
+                s->n_superseded <= SEGMENT_SUPERSEDED_MAX &&
                 resident_offset == (uint64_t)s->n_pages * SEGMENT_PAGE;
     return fits ? 0 : bk_fail(err, BK_E_CORRUPT, "its counts do not fit each other");
 }
@@ -149,6 +151,11 @@ int segment_open(const struct keyring *k, const uint8_t page0[static SEGMENT_PAG
     if (r == 0)
         (void)bk_steal(piece);
     return r;
+}
+
+void segment_superseded(const struct segment *s, uint32_t i, segment_name *ret)
+{
+    memcpy(ret->b, s->resident + SEGMENT_SUPERSEDED_AT + (size_t)i * SUITE_HASH, SUITE_HASH);
 }
 
 int segment_page_check(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],

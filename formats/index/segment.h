@@ -34,6 +34,8 @@ enum {
     SEGMENT_AROUND = SEGMENT_PAGE + 16, /* bytes, beside the resident part, that the trailer's MAC covers */
     SEGMENT_DIGEST = 16,
     SEGMENT_RESIDENT_MAX = 16 << 20, /* bytes */
+    SEGMENT_SUPERSEDED_AT = 64,      /* in page 0: the names that it supersedes */
+    SEGMENT_SUPERSEDED_MAX = (SEGMENT_PAGE - SEGMENT_SUPERSEDED_AT) / SUITE_HASH, /* 62 */
     SEGMENT_VERSION = 1,
 };
 
@@ -54,6 +56,11 @@ struct segment_pack {
     uint8_t kind; /* enum chunk_kind */
 };
 
+/* The hash in the name of a segment. */
+typedef struct {
+    uint8_t b[SUITE_HASH];
+} segment_name;
+
 /* What a segment is built from. Arrays are borrowed; entries are sorted in place by (id, frame, slot) and
  * equal ids keep the first only. */
 struct segment_input {
@@ -63,6 +70,8 @@ struct segment_input {
     size_t n_frames;
     const struct segment_pack *packs;
     size_t n_packs;
+    const segment_name *superseded; /* segments that say nothing which this one does not say */
+    size_t n_superseded;            /* at most SEGMENT_SUPERSEDED_MAX */
 };
 /* The whole object is appended to out. The same input gives the same bytes.
  *   errors  LIMIT  more than SEGMENT_MAX of anything, or more ids that share 8 bytes than a page holds
@@ -80,6 +89,7 @@ struct segment {
     uint32_t frames_page;
     uint32_t packs_page;
     uint32_t n_entry_pages;
+    uint32_t n_superseded;
     struct fuse filter;
     uint8_t *resident; /* owned: page 0, fences, digests, filter */
     size_t resident_len;
@@ -104,6 +114,9 @@ int segment_open(const struct keyring *k, const uint8_t page0[static SEGMENT_PAG
 int segment_open_adopt(const struct keyring *k, uint8_t *piece, size_t resident_len,
                        const uint8_t trailer[static SEGMENT_TRAILER], struct segment *ret,
                        struct bk_error *err) BK_MUST_CHECK;
+
+/* The i-th segment that this one supersedes, i < n_superseded: who has this one need not ask that one. */
+void segment_superseded(const struct segment *s, uint32_t i, segment_name *ret);
 
 /* Check a page that was read: CORRUPT when its digest does not fit. */
 int segment_page_check(const struct segment *s, uint32_t page, const uint8_t data[static SEGMENT_PAGE],

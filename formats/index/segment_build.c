@@ -74,6 +74,8 @@ static int check_input(const struct segment_input *in, struct bk_error *err)
     if (in->n_entries > SEGMENT_MAX || in->n_frames > SEGMENT_MAX || in->n_packs > SEGMENT_MAX)
         return bk_fail(err, BK_E_LIMIT, "an index segment of %zu chunks, %zu frames and %zu packs is too big",
                        in->n_entries, in->n_frames, in->n_packs);
+    if (in->n_superseded > SEGMENT_SUPERSEDED_MAX)
+        return bk_fail(err, BK_E_LIMIT, "an index segment cannot supersede %zu others", in->n_superseded);
     for (size_t i = 0; i < in->n_entries; i++)
         if (in->entries[i].frame >= in->n_frames)
             return bk_fail(err, BK_E_USAGE, "an index entry refers to frame %u of %zu", in->entries[i].frame,
@@ -128,6 +130,9 @@ static void put_page0(const struct build *b, enum suite_id suite)
     bk_put_u32(p + 48, (uint32_t)b->frames_page);
     bk_put_u32(p + 52, (uint32_t)b->packs_page);
     bk_put_u32(p + 56, (uint32_t)b->n_entry_pages);
+    bk_put_u32(p + 60, (uint32_t)b->in->n_superseded);
+    for (size_t i = 0; i < b->in->n_superseded; i++)
+        memcpy(p + SEGMENT_SUPERSEDED_AT + i * SUITE_HASH, b->in->superseded[i].b, SUITE_HASH);
 }
 
 static void put_entries(const struct build *b, uint8_t *fences)
