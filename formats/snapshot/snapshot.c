@@ -132,6 +132,8 @@ static const struct tlv_field fields[] = {
     { 44, TLV_U64, false, AT(n_unchanged) },
     { 46, TLV_EACH, .max = SNAPSHOT_LIST_MAX, .count = count_users, .put = put_user, .get = get_user },
     { 48, TLV_EACH, .max = SNAPSHOT_LIST_MAX, .count = count_groups, .put = put_group, .get = get_group },
+    { 50, TLV_ID, false, AT(origin_repo) },
+    { 52, TLV_ID, false, AT(origin) },
     { 7, TLV_EACH, .max = SNAPSHOT_STREAMS_MAX, .count = count_streams, .put = put_stream,
       .get = get_stream },
 };

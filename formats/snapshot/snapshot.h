@@ -61,6 +61,8 @@ struct snapshot {
     uint64_t new_bytes;                      /* plaintext of new chunks */
     uint64_t stored_bytes;                   /* what they take in packs */
     uint64_t n_unchanged;                    /* files taken over from the parent unread */
+    uint8_t origin_repo[SESSION_ID]; /* of a copy: the repository in which it was made, config.repo_id; */
+    uint8_t origin[SESSION_ID];      /* and its id there; all zero: made here */
     struct snapshot_id_name *users, *groups; /* owned arrays */
     size_t n_users, n_groups;
     struct snapshot_stream *streams; /* owned */
