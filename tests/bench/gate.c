@@ -109,8 +109,7 @@ static void close_frame(struct gate *g)
     struct bk_error err = { 0 };
     if (!g->n_plain)
         return;
-    size_t packed =
-        ZSTD_compress2(g->cctx, g->packed, ZSTD_compressBound(FRAME * 2), g->plain, g->n_plain);
+    size_t packed = ZSTD_compress2(g->cctx, g->packed, ZSTD_compressBound(FRAME * 2), g->plain, g->n_plain);
     if (ZSTD_isError(packed))
         die("compress");
     lap(COMPRESS);
