@@ -120,6 +120,7 @@ static int add(struct repo *repo, const struct key_args *x, char ret_id[static 2
 /* Which slot does the secret that opened the repository belong to? */
 struct match {
     const struct slot_secret *secret;
+    char label[SLOT_LABEL_MAX + 1];
     char id[2 * SLOT_ID + 1];
 };
 
@@ -131,6 +132,7 @@ static int on_match(void *ctx, const char *object, const struct slot *s, const s
     if (s && !m->id[0] && s->kind == m->secret->kind && slot_open(s, m->secret, kek, NULL) == 0) {
         suite_wipe(kek, sizeof kek);
         text_hex(s->id, SLOT_ID, m->id);
+        memcpy(m->label, s->label, sizeof m->label);
     }
     return 0;
 }
@@ -148,8 +150,11 @@ static int change(struct app *a, const struct key_args *x, struct bk_error *err)
     if (r == 0 && !m.id[0])
         r = bk_fail(err, BK_E_FAILED, "the slot that was opened is gone");
     char id[2 * SLOT_ID + 1];
+    struct key_args with_label = *x;
+    if (!x->label)
+        with_label.label = m.label;
     if (r == 0)
-        r = add(repo, x, id, err);
+        r = add(repo, &with_label, id, err);
     if (r == 0)
         r = keys_remove(repo, m.id, err);
     return r < 0 ? r : tell(a, _("changed; the key is now"), id);
@@ -171,11 +176,13 @@ static int key_run(struct app *a, const void *args, const struct operands *ops, 
 {
     const char *verb = ops->v[0];
     bool remove = !strcmp(verb, "remove"), generate = !strcmp(verb, "generate");
-    if ((remove || generate) != (ops->n == 2))
+    bool compromise = !strcmp(verb, "compromise");
+    if ((remove || generate || compromise) != (ops->n == 2))
         return ops->n == 2 ? bk_fail(err, BK_E_USAGE, "unexpected argument '%s'", ops->v[1])
                            : bk_fail(err, BK_E_USAGE,
-                                     remove ? N_("key remove needs the id of a key")
-                                            : N_("key generate needs a file name to start from"));
+                                     generate ? N_("key generate needs a file name to start from")
+                                     : remove ? N_("key remove needs the id of a key")
+                                              : N_("key compromise needs the id of a key, or epoch:N"));
     if (!strcmp(verb, "list"))
         return list(a, err);
     if (!strcmp(verb, "add"))
@@ -186,21 +193,30 @@ static int key_run(struct app *a, const void *args, const struct operands *ops, 
         return change(a, args, err);
     if (generate)
         return key_generate(a, args, ops->v[1], err);
+    if (!strcmp(verb, "rotate-data"))
+        return key_rotate_data(a, err);
+    if (compromise)
+        return key_compromise(a, ops->v[1], err);
     bk_fail(err, BK_E_USAGE, "unknown action '%s'", verb);
     return bk_hint(err, "choose one of: %s", cmd_key.verbs);
 }
 
 const struct command cmd_key = {
     .name = "key",
-    .summary = N_("List, add, remove, change or generate keys"),
-    .operands = N_("list|add|remove ID|change|generate FILE"),
-    .verbs = "list|add|remove|change|generate",
+    .summary = N_("List, add, remove, change, rotate or generate keys"),
+    .operands = N_("list|add|remove ID|change|rotate-data|compromise ID|generate FILE"),
+    .verbs = "list|add|remove|change|rotate-data|compromise|generate",
     .about = N_(
         "Every key slot unlocks the whole repository; data is never written again for a change of keys.\n\n"
         "list shows the slots; no secret is asked for. add makes a new one: a passphrase (asked for, or from "
         "BKCTL_NEW_PASSWORD), a key file or a public key. remove takes one away, but never the last. change "
         "puts a new "
-        "secret in place of the one you unlock with. generate writes a key pair: FILE.key, to keep, and "
+        "secret in place of the one you unlock with: the new one works before the old one stops. rotate-data "
+        "makes a new "
+        "data key for what is written from now on. compromise tells what somebody could read who has the "
+        "secret of "
+        "slot ID, or the data key epoch:N, since when, and what to do. generate writes a key pair: FILE.key, "
+        "to keep, and "
         "FILE.pub."),
     .opts = key_opts,
     .args_size = sizeof(struct key_args),

@@ -19,6 +19,9 @@ int repo_build(struct store *store, const struct config *c, struct keyring *k,
                const uint8_t kek[static SUITE_KEY], const struct world *w, struct repo **ret,
                struct bk_error *err) BK_MUST_CHECK;
 
+/* The number in "keyring/<n>", at most REPO_KEYRINGS_MAX; false when it is none. */
+bool repo_keyring_number(const char *name, uint32_t *ret);
+
 /* Put-if-absent whose outcome is certain: after any failure what stands under the name is read back, and
  * equal bytes are success (the acknowledgement was lost, or this is a repeat). Sealed objects carry random
  * salts, so equal bytes are ours. EXISTS: something else stands there. */

@@ -50,7 +50,7 @@ static int read_config(struct opening *o, struct bk_error *err)
     return 0;
 }
 
-static bool keyring_number(const char *name, uint32_t *ret)
+bool repo_keyring_number(const char *name, uint32_t *ret)
 {
     const char *p = name + strlen("keyring/");
     uint64_t n = 0;
@@ -72,7 +72,7 @@ static int newest_first(const void *a, const void *b)
 {
     const struct names_item *x = a, *y = b;
     uint32_t i, j;
-    bool xn = keyring_number(x->name, &i), yn = keyring_number(y->name, &j);
+    bool xn = repo_keyring_number(x->name, &i), yn = repo_keyring_number(y->name, &j);
     if (!xn || !yn)
         return (int)yn - (int)xn;
     return (i < j) - (i > j);
@@ -111,7 +111,7 @@ static int find_keyring(struct opening *o, struct bk_error *err)
     for (size_t i = 0; i < o->keyrings.n; i++) {
         uint32_t number;
         const char *name = o->keyrings.v[i].name;
-        if (!keyring_number(name, &number))
+        if (!repo_keyring_number(name, &number))
             break;
         struct bk_error why = { 0 };
         int r = try_keyring(o, name, &why);
