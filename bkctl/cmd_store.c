@@ -11,7 +11,7 @@ static int store_run(struct app *a, const void *args, const struct operands *ops
     const char *url = ops->n > 1 ? ops->v[1] : NULL;
     if (strcmp(ops->v[0], "probe") != 0) {
         bk_fail(err, BK_E_USAGE, "unknown action '%s'", ops->v[0]);
-        return bk_hint(err, "see: bkctl help %s", "store");
+        return bk_hint(err, "see: bkctl help store");
     }
     int r = url ? 0 : app_repo_url(a, &url, err);
     bk_auto(store_free) struct store *s = NULL;

@@ -145,15 +145,6 @@ static int cache_stat(struct store *s, const char *name, uint64_t *ret_size, str
     return 0;
 }
 
-static int cache_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
-{
-    struct cache *c = (struct cache *)s;
-    int r = store_put(c->below, name, data, len, err);
-    if (r == 0 && kept(name))
-        keep(c, name, data, len);
-    return r;
-}
-
 static void drop(struct cache *c, const char *name)
 {
     char file[CACHE_FILE_NAME];
@@ -161,8 +152,18 @@ static void drop(struct cache *c, const char *name)
     unlinkat(c->dir, file, 0);
 }
 
-/* The copy first: after a remove that worked there must be none. A put of the name that stands below
- * meanwhile cannot have other bytes. */
+static int cache_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
+{
+    struct cache *c = (struct cache *)s;
+    int r = store_put(c->below, name, data, len, err);
+    if (r == 0 && kept(name))
+        keep(c, name, data, len);
+    /* whoever looks now at what stands there wants to see the store */
+    if (r == BK_E_EXISTS && kept(name))
+        drop(c, name);
+    return r;
+}
+
 static int cache_remove(struct store *s, const char *name, struct bk_error *err)
 {
     struct cache *c = (struct cache *)s;

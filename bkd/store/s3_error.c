@@ -112,9 +112,13 @@ int s3_explain(struct s3 *s, const struct s3_call *q, const struct s3_reply *r, 
     bool region = wrong_region(s, r);
     if (region)
         t.code = BK_E_USAGE;
-    bk_fail(err, t.code, "%s bucket %s%s%s%s: HTTP %d%s%s%s%s", q->method, q->bucket,
-            q->name ? " object " : "", q->name ? s->url.prefix : "", q->name ? q->name : "", r->http.status,
-            r->code[0] ? " " : "", r->code, r->message[0] ? ": " : "", r->message);
+    const char *gap = r->code[0] ? " " : "", *colon = r->message[0] ? ": " : "";
+    if (q->name)
+        bk_fail(err, t.code, "%s object %s%s in bucket %s: HTTP %d%s%s%s%s", q->method, s->url.prefix,
+                q->name, q->bucket, r->http.status, gap, r->code, colon, r->message);
+    else
+        bk_fail(err, t.code, "%s bucket %s: HTTP %d%s%s%s%s", q->method, q->bucket, r->http.status, gap,
+                r->code, colon, r->message);
     if (region && r->region[0])
         return bk_hint(err, "the bucket is in another region: use ?region=%s", r->region);
     if (region)

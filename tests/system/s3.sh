@@ -6,7 +6,7 @@ need jq radosgw radosgw-admin ceph-mon ceph-osd rsync python3 setsid
 "$BKCTL" version --json | jq -e '.features | index("s3")' >/dev/null || skip "built without S3"
 here=$(realpath "$(dirname "$0")")
 one=$here/../ceph/one
-port=${BKCTL_TEST_PORT:-47300}
+port=${BKCTL_TEST_PORT:-49300}
 s3=$((port + 5)) bad=$((port + 6))
 export XDG_CACHE_HOME=$W/cache AWS_ACCESS_KEY_ID=AK1 AWS_SECRET_ACCESS_KEY=SK1secret
 unset AWS_SESSION_TOKEN AWS_PROFILE AWS_SHARED_CREDENTIALS_FILE BKCTL_S3_CREDENTIALS_COMMAND http_proxy
@@ -42,7 +42,7 @@ expect 0 bk backup --name a "$S"
 expect 0 bk restore latest --target "$W/t1"
 same "$S" "$W/t1$S"
 expect 0 bk check --read-data
-expect 0 bk export latest "$W/out.tar"
+expect 0 bk export -o "$W/out.tar" latest
 [ "$(tar -tf "$W/out.tar" | wc -l)" -gt 60 ] || fail "export"
 expect 0 bk diff "$(bk snapshots --json | jq -r '.snapshots[0].id')" latest
 grep -q 'dir/7' "$W/out" || fail "diff"

@@ -3,8 +3,8 @@
 
     s3_proxy.py PORT SERVER_PORT MODE
 
-flaky   of four connections in turn one is refused with 503, one is cut in the middle of what goes either way, one has its answer
-        thrown away (the request was carried out), one works for two seconds
+flaky   of six connections in turn one is refused with 503, one is cut in the middle of what goes either way, one has its answer
+        thrown away (the request was carried out), the others work for two seconds
 hang    takes connections and never answers
 skew    refuses each request as one from the wrong time, by a clock one hour ahead
 """
@@ -58,10 +58,10 @@ def serve(c, n):
         elif mode == 'skew':
             refuse(c, '403 Forbidden', '<Error><Code>RequestTimeTooSkewed</Code></Error>',
                    'Date: %s\r\n' % email.utils.formatdate(time.time() + 3600, usegmt=True))
-        elif n % 4 == 1:
+        elif n % 6 == 1:
             refuse(c, '503 Slow Down', '<Error><Code>SlowDown</Code></Error>', 'Retry-After: 1\r\n')
         else:
-            forward(c, 50000 if n % 4 == 2 else 1 << 40, 2 if n % 4 == 0 else 60, n % 4 == 3)
+            forward(c, 50000 if n % 6 == 3 else 1 << 40, 2 if n % 2 == 0 else 60, n % 6 == 5)
     except OSError:
         pass
     finally:
