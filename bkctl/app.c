@@ -170,8 +170,15 @@ int app_load_catalog(struct app *a, struct repo *r, struct catalog *ret, struct 
 
 int app_open_view(struct app *a, struct view *ret, struct bk_error *err)
 {
+    return app_hold_view(a, NULL, ret, err);
+}
+
+int app_hold_view(struct app *a, const char *purpose, struct view *ret, struct bk_error *err)
+{
     bk_auto(view_clear) struct view v = { 0 };
     int r = app_open_repo(a, &v.repo, err);
+    if (r == 0 && purpose)
+        r = session_hold(v.repo, &a->job, purpose, &v.session, err);
     if (r == 0)
         r = app_load_catalog(a, v.repo, &v.catalog, err);
     if (r == 0)
@@ -192,6 +199,7 @@ void view_clear(struct view *v)
     reader_free(v->reader);
     index_free(v->index);
     catalog_clear(&v->catalog);
+    session_free(v->session);
     repo_free(v->repo);
     *v = (struct view){ 0 };
 }

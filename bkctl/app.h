@@ -11,6 +11,7 @@
 #include "bkd/repo/catalog.h"
 #include "bkd/repo/reader.h"
 #include "bkd/repo/repo.h"
+#include "bkd/repo/session.h"
 
 struct globals {
     const char *repo;
@@ -56,11 +57,14 @@ int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **r
 /* A repository opened for browsing: catalogue, index and a reader of one lane. */
 struct view {
     struct repo *repo;
+    struct session *session; /* NULL: not asked for, or it could not be put */
     struct catalog catalog;
     struct index *index;
     struct reader *reader;
 };
 int app_open_view(struct app *a, struct view *ret, struct bk_error *err) BK_MUST_CHECK;
+/* The same, held: a collection waits for it. purpose: "mount" */
+int app_hold_view(struct app *a, const char *purpose, struct view *ret, struct bk_error *err) BK_MUST_CHECK;
 void view_clear(struct view *v);
 BK_AUTO_CLEAR(struct view, view_clear)
 /* Only the catalogue: for commands that read no content. Damaged snapshot objects are warned about. */

@@ -101,7 +101,10 @@ static int check_run_command(struct app *a, const void *args, const struct opera
     (void)ops;
     const struct check_args *x = args;
     bk_auto(repo_free) struct repo *repo = NULL;
+    bk_auto(session_free) struct session *session = NULL;
     int r = app_open_repo(a, &repo, err);
+    if (r == 0 && (x->read_data || x->sample > 0))
+        r = session_hold(repo, &a->job, "check", &session, err);
     if (r == 0)
         r = ui_begin(&a->ui, "check", err);
     if (r < 0)

@@ -80,9 +80,12 @@ static int export_run_command(struct app *a, const void *args, const struct oper
     if (to_stdout)
         a->ui.json_out = stderr;
     bk_auto(repo_free) struct repo *repo = NULL;
+    bk_auto(session_free) struct session *session = NULL;
     bk_auto(catalog_clear) struct catalog c = { 0 };
     bk_auto(parts_clear) struct parts p = { 0 };
     int r = app_open_repo(a, &repo, err);
+    if (r == 0)
+        r = session_hold(repo, &a->job, "export", &session, err);
     if (r == 0)
         r = app_load_catalog(a, repo, &c, err);
     if (r == 0)
@@ -96,6 +99,7 @@ static int export_run_command(struct app *a, const void *args, const struct oper
         .output = x->output,
         .paths = p.paths.v,
         .n_paths = p.paths.n,
+        .held = true,
         .on_problem = on_problem,
         .ctx = a,
     };

@@ -107,11 +107,14 @@ static int restore_run(struct app *a, const void *args, const struct operands *o
 {
     const struct restore_args *x = args;
     bk_auto(repo_free) struct repo *repo = NULL;
+    bk_auto(session_free) struct session *session = NULL;
     bk_auto(catalog_clear) struct catalog c = { 0 };
     bk_auto(parts_clear) struct parts p = { 0 };
     int r = check_target(x, ops, err);
     if (r == 0)
         r = app_open_repo(a, &repo, err);
+    if (r == 0 && !x->dry_run)
+        r = session_hold(repo, &a->job, "restore", &session, err);
     if (r == 0)
         r = app_load_catalog(a, repo, &c, err);
     if (r == 0)
@@ -135,6 +138,7 @@ static int restore_run(struct app *a, const void *args, const struct operands *o
         .compare = x->compare,
         .verify = x->verify,
         .dry_run = x->dry_run,
+        .held = true,
         .overwrite = x->overwrite || x->in_place,
         .no_owner = x->no_owner,
         .numeric_owner = x->numeric_owner,

@@ -177,6 +177,8 @@ static int run_session(struct mount *m, const struct mount_args *x, struct fuse_
     }
     fflush(stdout);
     int r = fuse_daemonize(!x->background);
+    if (r == 0 && x->background && m->view.session)
+        session_take_over(m->view.session);
     if (r == 0)
         r = fuse_session_loop(session);
     fuse_session_unmount(session);
@@ -188,7 +190,7 @@ static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
 int mount_serve(struct app *a, const struct mount_args *x, const char *dir, struct bk_error *err)
 {
     struct mount m = { .a = a, .uid = getuid(), .gid = getgid() };
-    int r = app_open_view(a, &m.view, err);
+    int r = app_hold_view(a, "mount", &m.view, err);
     if (r == 0)
         r = mount_build(&m, err);
     if (r == 0) {

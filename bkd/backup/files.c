@@ -34,6 +34,7 @@ static int walk(struct run *run, const struct backup_files *f, const struct root
                       .job = run->job,
                       .sink = &run->sink,
                       .reader = run->reader,
+                      .verify = run->verify,
                       .troubles = &run->troubles,
                       .roots = roots,
                       .exclude = exclude };

@@ -23,6 +23,13 @@ int old_open(struct reader *r, unsigned lane, const struct tree_dir *d, struct o
              struct bk_error *err) BK_MUST_CHECK;
 void old_close(struct old_dir *d);
 
+/* Is every chunk of it in a pack that may be relied on? 1, 0 (damage as well), or an error. While a
+ * collection is undecided the parent may be forgotten, and what only it kept may go: docs/design/protocol.md.
+ */
+int old_content_holds(struct reader *r, unsigned lane, const struct content *c,
+                      struct bk_error *err) BK_MUST_CHECK;
+bool old_page_holds(struct reader *r, const chunk_id *id);
+
 struct old_scan {
     struct reader *reader;
     unsigned lane;

@@ -156,6 +156,10 @@ int run_open(struct run *r, struct repo *repo, struct job *j, const struct backu
     int e = describe(r, what, err);
     if (e == 0 && !c->dry_run)
         e = session_open(repo, SESSION_WRITER, "backup", &r->session, err);
+    if (e == 0 && r->session) {
+        enum collection_state state = session_collection(r->session)->state;
+        r->verify = state == COLLECTION_UNDECIDED || state == COLLECTION_UNKNOWN;
+    }
     if (e == 0)
         e = open_repo(r, compares, err);
     if (e == 0 && !c->dry_run)

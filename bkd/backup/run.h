@@ -20,6 +20,7 @@ struct run {
     struct job *job;                    /* borrowed */
     const struct backup_common *common; /* borrowed */
     struct session *session;            /* NULL in a dry run */
+    bool verify;                        /* the parent may lose what it uses: a collection is undecided */
     struct catalog catalog;
     const struct catalog_item *parent; /* NULL: full */
     struct index *index;

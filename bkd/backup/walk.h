@@ -43,7 +43,8 @@ struct walk {
     const struct backup_files *opts;
     struct job *job;
     struct sink *sink;
-    struct reader *reader;  /* NULL: no parent */
+    struct reader *reader; /* NULL: no parent */
+    bool verify; /* a collection is undecided: what the parent uses is looked up before it is used again */
     struct tree_dir parent; /* root directory of the parent's tree; depth 0: none */
     struct troubles *troubles;
     const struct roots_node *roots;

@@ -161,11 +161,24 @@ static void read_link(struct scan *s, struct item *it)
     }
 }
 
+/* May the parent's content be used again? 1, 0 or an error. */
+static int content_holds(struct scan *s, const struct tree_entry *old, struct bk_error *err)
+{
+    struct walk *w = s->p->w;
+    return w->verify && old->type == TREE_FILE ? old_content_holds(w->reader, s->lane, &old->content, err)
+                                               : 1;
+}
+
 static int new_file(struct scan *s, struct item *it, const struct statx *st, const struct tree_entry *old,
                     struct bk_error *err)
 {
     struct walk *w = s->p->w;
-    if (old && !(old->flags & TREE_CONTENT_PARTIAL) && meta_content_same(old, st, w->ignore)) {
+    int holds = 0;
+    if (old && !(old->flags & TREE_CONTENT_PARTIAL) && meta_content_same(old, st, w->ignore))
+        holds = content_holds(s, old, err);
+    if (holds < 0)
+        return holds;
+    if (holds) {
         it->e.content = old->content;
         it->e.fsflags = old->fsflags;
         it->e.flags |= old->flags & TREE_HAS_FSFLAGS;
@@ -298,7 +311,10 @@ static int one(struct scan *s, size_t i, struct bk_error *err)
     }
     if (S_ISDIR(st.stx_mode))
         return new_dir(s, i, &st, old, err);
-    if (old && is_same(p, old, &st)) {
+    int same = old && is_same(p, old, &st) ? content_holds(s, old, err) : 0;
+    if (same < 0)
+        return same;
+    if (same) {
         p->states[i] = ITEM_SAME;
         owners_note(&s->l->owners, st.stx_uid, st.stx_gid);
         if (old->type == TREE_FILE) {

@@ -25,6 +25,9 @@ static bool all_same(struct page *p)
             (it->e.dir.depth && chunk_id_cmp(&it->e.dir.id, &it->before.id)))
             return false;
     }
+    for (size_t k = p->old.first; p->w->verify && k < p->old.next; k++)
+        if (!old_page_holds(p->w->reader, &p->dir->old.pages[k].id))
+            return false;
     return true;
 }
 
@@ -168,7 +171,7 @@ static int store_dir(struct walk *w, struct dir *d, unsigned lane, struct tree_d
             const struct page_out *o = &d->pages[i].out[k];
             v[n++] = (struct tree_child){ .first = o->first, .first_len = o->first_len, .id = o->id };
         }
-    if (as_before(&d->old, v, n)) {
+    if (!w->verify && as_before(&d->old, v, n)) {
         *ret = d->old.dir;
         return 0;
     }

@@ -145,7 +145,7 @@ static bool place_is_bad(const struct check *c, const struct chunk_loc *loc, con
 /* Where the data of one extent is: 0 sound, 1 damaged. */
 static int check_extent(struct content_walk *w, const struct extent *x, uint64_t offset, struct bk_error *err)
 {
-    struct chunk_loc loc;
+    struct chunk_loc loc = { 0 };
     if (x->kind != EXTENT_DATA || (w->have_last && chunk_id_cmp(&w->last, &x->id) == 0))
         return 0;
     /* Is it there at all reads one page; where it is reads three. */
@@ -159,7 +159,13 @@ static int check_extent(struct content_walk *w, const struct extent *x, uint64_t
     }
     if (r == 1 && any_bad)
         see_where(w, &loc);
-    if (r == 1 && !(any_bad && place_is_bad(w->c, &loc, &x->id))) {
+    bool sound = r == 1 && !(any_bad && place_is_bad(w->c, &loc, &x->id));
+    struct chunk_loc other;
+    pack_name bad = loc.pack;
+    if (r == 1 && !sound &&
+        index_find_elsewhere(w->c->index, &x->id, &bad, &other, &(struct bk_error){ 0 }) == 1)
+        sound = !place_is_bad(w->c, &other, &x->id);
+    if (sound) {
         w->last = x->id;
         w->have_last = true;
         return 0;

@@ -4,6 +4,7 @@
 #include "bkd/repo/check_state.h"
 #include "bkd/repo/notes.h"
 #include "bkd/repo/repo_build.h"
+#include "bkd/repo/sessions.h"
 #include "formats/snapshot/minimum.h"
 
 typedef int look_fn(struct check *c, const char *name, struct bk_error *err);
@@ -75,14 +76,20 @@ static int look_record(struct check *c, enum object_kind kind, const char *name,
     return repo_get_record(c->repo, kind, name, &payload, err);
 }
 
+/* One of a process that is at work here is not stale; of others only time would tell. */
 static int look_session(struct check *c, const char *name, struct bk_error *err)
 {
-    c->rep.n_stale_sessions++;
-    int r = look_record(c, OBJECT_SESSION, name, err);
-    if (r == BK_E_ABSENT) { /* it ended while we looked */
-        c->rep.n_stale_sessions--;
+    bk_auto(bk_buf_clear) struct bk_buf payload = BK_BUF(RECORD_MAX);
+    struct session_record rec = { 0 };
+    struct bk_error ignored = { 0 };
+    uint8_t id[SESSION_ID];
+    uint64_t counter;
+    int r = repo_get_record(c->repo, OBJECT_SESSION, name, &payload, err);
+    if (r == BK_E_ABSENT) /* it ended while we looked */
         return 0;
-    }
+    bool alive = r == 0 && session_record_decode(payload.data, payload.len, &rec, &ignored) == 0 &&
+                 sessions_fate(&rec) == SESSION_ALIVE;
+    c->rep.n_stale_sessions += !alive && sessions_parse(name, id, &counter) && !counter;
     return r;
 }
 

@@ -52,6 +52,15 @@ static int see_pack(struct packs *p, const struct segment_pack *sp, struct bk_er
     repo_pack_path(kind, &sp->name, path);
     const struct names_item *item = names_find(&c->packs[kind], path);
     c->rep.n_packs++;
+    if (!item && c->collection.state == COLLECTION_DECIDED &&
+        collection_shuns(&c->collection, kind, &sp->name)) {
+        /* deleted: no finding, unless something that is needed lies nowhere else */
+        c->rep.n_packs--;
+        pthread_mutex_lock(&c->lock);
+        int r = idset_add(&c->bad_packs, sp->name.b, err);
+        pthread_mutex_unlock(&c->lock);
+        return r < 0 ? r : 0;
+    }
     if (!item) {
         bk_fail(&why, BK_E_ABSENT, "the pack is missing");
         return mark_bad(c, path, &sp->name, &why, err);

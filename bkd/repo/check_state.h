@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "bkd/repo/check.h"
+#include "bkd/repo/collection.h"
 #include "bkd/repo/idset.h"
 #include "bkd/repo/names.h"
 
@@ -26,6 +27,7 @@ struct check {
     void *ctx;
     struct index *index;
     struct catalog cat;
+    struct collection collection; /* what it deletes may be gone from the store and not from the index yet */
     struct names packs[CHUNK_KINDS]; /* that are there */
     struct segment_pack *named;      /* owned: that the sound pages of segments name, some more than once */
     size_t n_named, cap_named;

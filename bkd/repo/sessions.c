@@ -66,14 +66,18 @@ static int read_record(struct repo *r, const uint8_t *id, uint64_t counter, stru
     return rc < 0 ? rc : 1;
 }
 
-/* 1 it stands, 0 it ended meanwhile. based: the object without a counter was listed. */
+/* 1 it stands, 0 it ended meanwhile. The last renewal knows best which process the session belongs to. based:
+ * the object without a counter was listed. */
 static int look(struct repo *r, struct sessions_item *s, bool based, struct bk_error *err)
 {
     int rc = BK_E_ABSENT;
-    if (based)
-        rc = read_record(r, s->id, 0, &s->rec, err);
-    if (rc == BK_E_ABSENT && s->counter)
+    if (s->counter)
         rc = read_record(r, s->id, s->counter, &s->rec, err);
+    if (rc == BK_E_ABSENT && based) {
+        rc = read_record(r, s->id, 0, &s->rec, err);
+        if (rc == 1 && s->counter) /* the renewal was exchanged as we looked */
+            s->rec.process[0] = '\0';
+    }
     if (rc == BK_E_ABSENT) {
         if (err)
             *err = (struct bk_error){ 0 };

@@ -12,7 +12,7 @@
 struct sessions_item {
     uint8_t id[SESSION_ID];
     bool readable;             /* else only the id and the counter are known */
-    struct session_record rec; /* of the object sessions/<id>, or of a renewal when only that is left */
+    struct session_record rec; /* of the last renewal, or of sessions/<id> */
     uint64_t counter;          /* the highest one seen */
 };
 struct sessions {

@@ -235,7 +235,7 @@ static int write_archive(struct repo *repo, struct job *j, const struct snapshot
     size_t window = j->memory_bytes / 8 > WINDOW_MAX ? WINDOW_MAX : j->memory_bytes / 8;
     int r;
     if ((r = archive_out_open(o->format, fd, s, &x.out, err)) < 0 ||
-        (r = hold_open(repo, j, "export", true, &x.hold, err)) < 0 ||
+        (r = hold_open(repo, j, "export", !o->held, &x.hold, err)) < 0 ||
         (r = feed_new(x.hold.reader, x.hold.pool, j, &ops, window, &x.feed, err)) < 0)
         return r;
     if (!o->n_paths) {

@@ -10,6 +10,7 @@ struct export_opts {
     const char *output; /* path, or "-" */
     const char *const *paths;
     size_t n_paths;
+    bool held; /* the caller holds a session: none is opened */
     void (*on_problem)(void *ctx, const uint8_t *path, size_t path_len, const struct bk_error *why);
     void *ctx;
 };

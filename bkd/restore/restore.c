@@ -241,7 +241,7 @@ int restore_files(struct repo *repo, struct job *j, const struct snapshot *s, co
     bk_auto(hold_close) struct hold hold = { 0 };
     bk_auto(run_clear) struct run run = { 0 };
     run_init(&run, repo, j, s, o);
-    int r = hold_open(repo, j, "restore", !o->dry_run, &hold, err);
+    int r = hold_open(repo, j, "restore", !o->dry_run && !o->held, &hold, err);
     if (r < 0)
         return r;
     run.reader = hold.reader;

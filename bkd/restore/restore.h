@@ -26,6 +26,7 @@ struct restore_opts {
     bool compare;      /* trust no size and mtime: compare content */
     bool verify;       /* read back what was written and compare with the chunk's names */
     bool dry_run;
+    bool held;          /* the caller holds a session: none is opened */
     bool overwrite;     /* allow existing files in the target; without it a non-empty target is USAGE */
     bool no_owner;      /* leave owner and group as the creating process has them */
     bool numeric_owner; /* do not map names */

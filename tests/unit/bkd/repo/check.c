@@ -359,7 +359,12 @@ static void orphans_and_stale_sessions_are_counted_and_no_damage(void **state)
     char path[REPO_PATH];
     repo_pack_path(CHUNK_DATA, &name, path);
     OK(store_put(mem, path, "left over", 9, &err));
-    OK(session_open(r, SESSION_WRITER, "backup", &s, &err));
+    OK(session_open(r, SESSION_WRITER, "backup", &s, &err)); /* alive: it is ours */
+    struct session_record rec = { .id = { 7 }, .role = SESSION_WRITER, .host = "gone.example", .pid = 1 };
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(1024);
+    OK(session_record_encode(&rec, &b, &err));
+    repo_id_path("sessions/", rec.id, SESSION_ID, path);
+    OK(repo_put_record(r, OBJECT_SESSION, path, b.data, b.len, &err));
     struct check_report rep = run_check(r, &(struct check_opts){ .read_data = true }, &t);
     assert_int_equal(rep.n_orphan_packs, 1);
     assert_int_equal(rep.n_stale_sessions, 1);
