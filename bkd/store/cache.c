@@ -183,6 +183,15 @@ static int cache_retain(struct store *s, const char *name, int64_t until_ns, str
     return store_retain(((struct cache *)s)->below, name, until_ns, err);
 }
 
+/* Our own copy may be what was found bad. */
+static int cache_heal(struct store *s, const char *name, const struct store_heal *how, struct bk_error *err)
+{
+    struct cache *c = (struct cache *)s;
+    if (kept(name))
+        drop(c, name);
+    return store_heal(c->below, name, how, err);
+}
+
 static int cache_fd(struct store *s, const char *name, int *ret_fd, struct bk_error *err)
 {
     struct cache *c = (struct cache *)s;
@@ -219,6 +228,7 @@ static const struct store_ops cache_ops = {
     .remove = cache_remove,
     .fd = cache_fd,
     .retain = cache_retain,
+    .heal = cache_heal,
     .free = cache_free,
 };
 

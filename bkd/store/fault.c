@@ -109,7 +109,14 @@ static int fault_remove(struct store *s, const char *name, struct bk_error *err)
 static int fault_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)
 {
     struct fault *f = (struct fault *)s;
-    return trip(f, SLOT_OTHER) ? injected(f, "retain", name, err) : store_retain(f->below, name, until_ns, err);
+    return trip(f, SLOT_OTHER) ? injected(f, "retain", name, err)
+                               : store_retain(f->below, name, until_ns, err);
+}
+
+static int fault_heal(struct store *s, const char *name, const struct store_heal *how, struct bk_error *err)
+{
+    struct fault *f = (struct fault *)s;
+    return trip(f, SLOT_OTHER) ? injected(f, "heal", name, err) : store_heal(f->below, name, how, err);
 }
 
 static void fault_free(struct store *s)
@@ -126,6 +133,7 @@ static const struct store_ops fault_ops = {
     .list = fault_list,
     .remove = fault_remove,
     .retain = fault_retain,
+    .heal = fault_heal,
     .free = fault_free,
 };
 

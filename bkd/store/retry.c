@@ -102,6 +102,12 @@ static int retry_retain(struct store *s, const char *name, int64_t until_ns, str
     return end(&b, r, err);
 }
 
+/* Healing says itself which store did not answer. */
+static int retry_heal(struct store *s, const char *name, const struct store_heal *how, struct bk_error *err)
+{
+    return store_heal(((struct retry *)s)->below, name, how, err);
+}
+
 static int retry_fd(struct store *s, const char *name, int *ret_fd, struct bk_error *err)
 {
     struct store *below = ((struct retry *)s)->below;
@@ -166,6 +172,7 @@ static const struct store_ops retry_ops = {
     .remove = retry_remove,
     .fd = retry_fd,
     .retain = retry_retain,
+    .heal = retry_heal,
     .free = retry_free,
 };
 

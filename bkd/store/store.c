@@ -1,6 +1,8 @@
 #include "bkd/store/store.h"
 
 #include "bkd/store/dir.h"
+#include "bkd/store/event.h"
+#include "bkd/store/mirror.h"
 #if HAVE_RADOS
 #include "bkd/store/rados.h"
 #endif
@@ -90,6 +92,24 @@ int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_
     return s->ops->retain(s, name, until_ns, err);
 }
 
+int store_heal(struct store *s, const char *name, const struct store_heal *how, struct bk_error *err)
+{
+    if (!s->ops->heal)
+        return bk_fail(err, BK_E_UNSUPPORTED, "%s keeps no second copy of %s", s->url, name);
+    return s->ops->heal(s, name, how ? how : &(struct store_heal){ 0 }, err);
+}
+
+const char *store_event_name(enum store_event_kind kind)
+{
+    static const char *const names[] = {
+        [STORE_EVENT_REPAIRED] = "repaired",
+        [STORE_EVENT_UNREPAIRED] = "unrepaired",
+        [STORE_EVENT_NOT_WRITTEN] = "not-written",
+        [STORE_EVENT_UNREACHABLE] = "unreachable",
+    };
+    return names[kind];
+}
+
 void store_free(struct store *s)
 {
     if (s)
@@ -113,6 +133,8 @@ int store_open(const char *url, bool create, const struct world *w, struct store
     const char *scheme_end = strstr(url, "://");
     if (!url[0])
         return bk_fail(err, BK_E_USAGE, "the repository's place is empty");
+    if (strncmp(url, "mirror:", 7) == 0)
+        return store_mirror_open(url, create, w, ret, err);
     if (!scheme_end)
         return store_dir_open(url, create, NULL, w, ret, err);
     if (strncmp(url, "file://", 7) == 0 && url[7] == '/')

@@ -27,6 +27,27 @@ struct store;
 /* 0 goes on; anything else ends the listing and is returned by it. */
 typedef int store_list_fn(void *ctx, const char *name, uint64_t size, struct bk_error *err);
 
+/* One copy of an object, as healing found and left it. */
+enum store_copy_state {
+    STORE_COPY_SOUND,
+    STORE_COPY_REPAIRED,    /* it was bad or missing and is sound now */
+    STORE_COPY_BAD,         /* bad or missing, and stays so */
+    STORE_COPY_UNKNOWN,     /* there, but nothing can be said about it without keys or a newer program */
+    STORE_COPY_UNREACHABLE, /* its store does not answer */
+};
+struct store_copy {
+    const char *object, *store; /* store: for people */
+    enum store_copy_state state;
+    uint64_t bytes;  /* read from it */
+    const char *why; /* translated; "" for a sound one */
+};
+/* What is wanted of healing beside that it is done. */
+struct store_heal {
+    void (*copy)(void *ctx, const struct store_copy *c); /* each copy, in order; may be NULL */
+    void *ctx;
+    bool fill; /* also write to a store that holds nothing of the repository yet */
+};
+
 struct store_ops {
     /* Put-if-absent of a whole object. EXISTS when the name is taken (the object there is untouched); of two
      * racing puts exactly one succeeds. NOSPACE, PERM...: nothing is visible under the name. IO,
@@ -56,6 +77,10 @@ struct store_ops {
     /* For a probe: how far the store's clock is ahead of ours. NULL: it has none of its own. UNSUPPORTED: it
      * does not say. */
     int (*clock)(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err);
+    /* Read every copy of the object, verify it without keys, and write bad and missing ones anew from a sound
+     * one. 0 when a sound copy stands (others may not: see how->copy, and the events); CORRUPT when none
+     * does, ABSENT when there is no copy at all. May be repeated. NULL: the store has no second copy. */
+    int (*heal)(struct store *s, const char *name, const struct store_heal *how, struct bk_error *err);
     void (*free)(struct store *s);
 };
 
@@ -94,6 +119,9 @@ static inline int store_remove(struct store *s, const char *name, struct bk_erro
 }
 /* UNSUPPORTED where the store has no retention. */
 int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err) BK_MUST_CHECK;
+/* UNSUPPORTED where the store has no second copy. how may be NULL. */
+int store_heal(struct store *s, const char *name, const struct store_heal *how,
+               struct bk_error *err) BK_MUST_CHECK;
 void store_free(struct store *s);
 BK_AUTO(struct store *, store_free)
 
@@ -101,7 +129,7 @@ BK_AUTO(struct store *, store_free)
 bool store_name_valid(const char *name);
 
 /* By URL: a path or file://PATH is a directory store, rados://... a pool (rados.h), s3://... a bucket
- * (s3_url.h). create: make it (EXISTS when the place is taken and not empty); else ABSENT when nothing is
+ * (s3_url.h), mirror:URL|URL several at once (mirror.h). create: make it (EXISTS when the place is taken and not empty); else ABSENT when nothing is
  * there. UNSUPPORTED names the scheme and what this build knows. */
 int store_open(const char *url, bool create, const struct world *w, struct store **ret,
                struct bk_error *err) BK_MUST_CHECK;

@@ -48,6 +48,31 @@ static int throttle_retain(struct store *s, const char *name, int64_t until_ns, 
     return store_retain(((struct throttle *)s)->below, name, until_ns, err);
 }
 
+/* How much healing reads is known afterwards. */
+struct counted {
+    const struct store_heal *how;
+    uint64_t bytes;
+};
+
+static void count_copy(void *ctx, const struct store_copy *copy)
+{
+    struct counted *c = ctx;
+    c->bytes += copy->bytes;
+    if (c->how->copy)
+        c->how->copy(c->how->ctx, copy);
+}
+
+static int throttle_heal(struct store *s, const char *name, const struct store_heal *how,
+                         struct bk_error *err)
+{
+    struct throttle *t = (struct throttle *)s;
+    struct counted c = { .how = how };
+    struct store_heal counting = { .copy = count_copy, .ctx = &c, .fill = how->fill };
+    int r = store_heal(t->below, name, &counting, err);
+    job_rate_take(&t->down, c.bytes);
+    return r;
+}
+
 /* A descriptor would go around the limit. */
 static int throttle_fd(struct store *s, const char *name, int *ret_fd, struct bk_error *err)
 {
@@ -74,6 +99,7 @@ static const struct store_ops throttle_ops = {
     .remove = throttle_remove,
     .fd = throttle_fd,
     .retain = throttle_retain,
+    .heal = throttle_heal,
     .free = throttle_free,
 };
 
