@@ -5,6 +5,7 @@
 #include "bkd/backup/pieces.h"
 #include "bkd/copy/inside.h"
 #include "bkd/copy/origin.h"
+#include "bkd/repo/index_guard.h"
 #include "bkd/repo/index_recover.h"
 
 enum { WINDOW_MIN = 4096, WINDOW_MAX = 1 << 18, ITEM_BYTES = 96 };
@@ -64,6 +65,8 @@ static int open_target(struct copy *c, struct bk_error *err)
         return 0;
     copy_close_target(c);
     int r = index_open(c->to, copy_tell_damage, c, &c->to_index, err);
+    if (r == 0 && c->session)
+        r = index_guard(c->to_index, session_collection(c->session), err);
     if (r == 0)
         r = adopt(c, err);
     if (r < 0)

@@ -82,14 +82,18 @@ static void left_out(void *ctx, const char *object, const struct bk_error *why)
 static int run(struct mark *m, const struct catalog *c, const struct collection *candidates,
                const struct mark *known, bool recover, struct bk_error *err)
 {
+    bk_auto(collection_clear) struct collection now = { 0 };
     uint64_t found;
     int r = index_open(m->repo, left_out, m->job, &m->index, err);
     if (r == 0 && (recover || index_n_damaged(m->index)))
         r = index_recover(m->index, m->job, &found, err);
     if (r == 0)
         r = packs_list(repo_store(m->repo), &m->packs, err);
+    if (r == 0)
+        r = collection_read(m->repo, &now, err);
     if (r < 0)
         return r;
+    packs_drop_doomed(&m->packs, &now);
     if (candidates)
         packs_flag(&m->packs, candidates, false);
     r = chunk_set_init(&m->data, m->job->memory_bytes / 4, index_entries(m->index), err);

@@ -70,3 +70,14 @@ void packs_flag(struct packs *p, const struct collection *c, bool doomed_only)
         p->v[at].flags |= PACK_DOOMED | (t->why == TOMBSTONE_MOVED ? PACK_MOVED : 0);
     }
 }
+
+void packs_drop_doomed(struct packs *p, const struct collection *c)
+{
+    size_t n = 0;
+    if (c->state != COLLECTION_DECIDED)
+        return;
+    for (size_t i = 0; i < p->n; i++)
+        if (!collection_shuns(c, p->v[i].kind, &p->v[i].name))
+            p->v[n++] = p->v[i];
+    p->n = n;
+}

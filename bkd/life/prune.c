@@ -28,7 +28,7 @@ static int settle(struct prune *p, struct collection *c, const struct mark *know
 
 /* What others left: an undecided collection, a decision that was not carried out, or something that cannot be
  * read. *ret: the number in use. */
-static int finish_others(struct prune *p, uint64_t *ret, struct bk_error *err)
+static int finish_others(struct prune *p, struct prune_opts *opts, uint64_t *ret, struct bk_error *err)
 {
     bk_auto(collection_clear) struct collection c = { 0 };
     int r = collection_read(p->repo, &c, err);
@@ -49,6 +49,10 @@ static int finish_others(struct prune *p, uint64_t *ret, struct bk_error *err)
          * the next number settles it. Whoever reads what stands now relies on no pack at all. */
         job_log(p->job, JOB_WARN,
                 "what an earlier collection has left cannot be read; a new one takes its place");
+        /* Somebody who read it in time may still be deleting: of a chunk that lies twice no place is given
+         * up. */
+        opts->no_repack = true;
+        p->renew = true;
         return 0;
     }
     return 0;
@@ -78,7 +82,7 @@ static int collect(struct prune *p, uint64_t n, struct bk_error *err)
         return 0;
     r = repack_run(p, &m, err);
     if (r == 0)
-        r = publish_list(p, &m, n, &c, err);
+        r = publish_list(p, &m, n, p->renew, &c, err);
     if (r <= 0)
         return r;
     size_t doomed = 0, listed = c.list.count;
@@ -107,7 +111,7 @@ static int open_session(struct prune *p, struct bk_error *err)
     return session_open(p->repo, SESSION_COLLECTOR, "prune", &p->session, err);
 }
 
-static int run(struct prune *p, struct bk_error *err)
+static int run(struct prune *p, struct prune_opts *opts, struct bk_error *err)
 {
     uint64_t n = 0;
     int r = 0, more = 1;
@@ -116,7 +120,7 @@ static int run(struct prune *p, struct bk_error *err)
         if (r == 0)
             r = wait_alone(p, err);
         if (r == 0)
-            r = finish_others(p, &n, err);
+            r = finish_others(p, opts, &n, err);
     }
     while (r == 0 && more) {
         struct prune_report before = p->rep;
@@ -128,6 +132,7 @@ static int run(struct prune *p, struct bk_error *err)
             p->rep.n_needed = before.n_needed;
             r = 0;
         }
+        p->renew = false;
         if (r == 0)
             r = collection_generation(p->repo, &n, err);
     }
@@ -142,7 +147,7 @@ int prune_run(struct repo *repo, struct job *j, const struct prune_opts *o, stru
     struct prune_opts opts = *o;
     struct prune p = { .repo = repo, .job = j, .opts = &opts };
     struct bk_error why = { 0 };
-    int r = run(&p, &why);
+    int r = run(&p, &opts, &why);
     session_free(p.session);
     *ret = p.rep;
     if (r < 0 && err)

@@ -22,6 +22,7 @@ struct prune {
     struct repo *repo;
     struct job *job;
     const struct prune_opts *opts;
+    bool renew; /* what stands cannot be read: a new number is published, even with nothing to go */
     struct session *session; /* NULL: in a dry run, or as long as the store is full */
     struct prune_report rep;
 };
@@ -54,6 +55,9 @@ BK_AUTO_CLEAR(struct packs, packs_clear)
 uint32_t packs_find(const struct packs *p, unsigned kind, const pack_name *name);
 /* Flags onto those in the list. */
 void packs_flag(struct packs *p, const struct collection *c, bool doomed_only);
+/* Packs that a decision has doomed count as absent, though they may still be there: whoever carries it out,
+ * also somebody that was taken for dead, will get to them. */
+void packs_drop_doomed(struct packs *p, const struct collection *c);
 
 /* Where metadata chunks lie. */
 struct meta_place {
@@ -123,8 +127,8 @@ int choose_packs(struct prune *p, struct mark *m, bool spare_unnamed, struct bk_
  * none does. */
 int repack_run(struct prune *p, struct mark *m, struct bk_error *err) BK_MUST_CHECK;
 /* Tombstones for all PACK_DOOMED packs, or on a full store for some. 1 and the collection, 0 when there are
- * none. BUSY: somebody else has published. */
-int publish_list(struct prune *p, struct mark *m, uint64_t n, struct collection *ret,
+ * none; empty: publish even then. BUSY: somebody else has published. */
+int publish_list(struct prune *p, struct mark *m, uint64_t n, bool empty, struct collection *ret,
                  struct bk_error *err) BK_MUST_CHECK;
 /* The decision; lifted: a byte per line, or NULL: none goes. c becomes what stands there. */
 int publish_decision(struct prune *p, struct collection *c, const uint8_t *lifted,

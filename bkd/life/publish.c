@@ -40,11 +40,12 @@ static int build_list(const struct mark *m, struct tombstones *t, struct bk_erro
     return 0;
 }
 
-int publish_list(struct prune *p, struct mark *m, uint64_t n, struct collection *ret, struct bk_error *err)
+int publish_list(struct prune *p, struct mark *m, uint64_t n, bool empty, struct collection *ret,
+                 struct bk_error *err)
 {
     bk_auto(tombstones_clear) struct tombstones t = { .n = n };
     int r = build_list(m, &t, err);
-    if (r < 0 || !t.count)
+    if (r < 0 || (!t.count && !empty))
         return r;
     /* On a full store a shorter list may fit, and what goes by it makes room for the next. */
     while ((r = put_list(p, &t, err)) == BK_E_NOSPACE && t.count > 1)

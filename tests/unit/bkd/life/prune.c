@@ -181,6 +181,42 @@ static void what_is_needed_stays_and_the_rest_goes(void **state)
     tear_down();
 }
 
+/* Their segments are merged, and what the merged ones supersede waits for the collector on a store like this.
+ */
+static void many_small_backups_go_with_their_index(void **state)
+{
+    (void)state;
+    enum { MANY = 24 };
+    struct bk_error err = { 0 };
+    struct prune_report rep;
+    struct snapshot s[MANY];
+    set_up();
+    for (size_t i = 0; i < MANY; i++) {
+        noise(bytes_c, sizeof bytes_c, 100 + i);
+        put_file("c", bytes_c, sizeof bytes_c);
+        s[i] = bed_run(&bed);
+    }
+    for (size_t i = 0; i + 1 < MANY; i++)
+        if (i % 7 != 3)
+            forget(&s[i]);
+    forget(&first);
+    forget(&second);
+    OK(collect("", false, NULL, &rep, &err));
+    assert_true(rep.n_deleted > MANY / 2);
+    is_sound();
+    for (size_t i = 0; i < MANY; i++) {
+        noise(bytes_c, sizeof bytes_c, 100 + i);
+        if (i % 7 == 3 || i + 1 == MANY)
+            has_files(&s[i], false, true);
+        snapshot_clear(&s[i]);
+    }
+    OK(collect("", false, NULL, &rep, &err));
+    assert_int_equal(rep.n_deleted, 0);
+    assert_int_equal(rep.n_segments_removed, 0);
+    is_sound();
+    tear_down();
+}
+
 /* ---- a writer that was there before the tombstones ---- */
 
 static struct session *writer;
@@ -522,9 +558,12 @@ static void tombstones_that_cannot_be_read_are_passed_over(void **state)
     struct snapshot s = bed_run(&bed); /* relies on nothing */
     has_files(&s, false, true);
     forget(&first);
-    OK(collect("", false, NULL, &rep, &err));
-    assert_true(rep.deleted_bytes > sizeof bytes_b);
+    OK(collect("", false, NULL, &rep, &err)); /* careful: nothing is moved */
+    uint64_t deleted = rep.deleted_bytes;
     assert_int_equal(count_objects(bed.mem, "tombstones/7"), 0);
+    assert_int_equal(count_objects(bed.mem, "generation/8"), 1);
+    OK(collect("", false, NULL, &rep, &err));
+    assert_true(deleted + rep.deleted_bytes > sizeof bytes_b);
     is_sound();
     has_files(&second, false, true);
     has_files(&s, false, true);
@@ -536,6 +575,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_needed_stays_and_the_rest_goes),
+        cmocka_unit_test(many_small_backups_go_with_their_index),
         cmocka_unit_test(who_was_there_before_is_waited_for_and_respected),
         cmocka_unit_test(who_gives_no_sign_of_life_is_fenced),
         cmocka_unit_test(who_is_renewed_is_waited_for),
