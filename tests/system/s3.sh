@@ -2,7 +2,7 @@
 # A repository in S3, on a real radosgw: the commands as on a directory, wrong keys and places, a server that is killed and comes
 # back, a network that fails, a server that never answers, object lock.
 . "$(dirname "$0")/lib.sh" s3
-need jq radosgw radosgw-admin ceph-mon ceph-osd rsync python3 setsid
+need jq radosgw radosgw-admin ceph-mon ceph-osd rsync python3 openssl
 "$BKCTL" version --json | jq -e '.features | index("s3")' >/dev/null || skip "built without S3"
 here=$(realpath "$(dirname "$0")")
 one=$here/../ceph/one
@@ -109,8 +109,8 @@ expect 0 bk check --read-data
 expect 0 bk restore latest --target "$W/t3"
 same "$W/more" "$W/t3$W/more"
 
-proxy() { # MODE: $proxy is its pid
-    python3 "$here/s3_proxy.py" "$bad" "$s3" "$1" >"$W/proxy.log" 2>&1 </dev/null &
+proxy() { # MODE [CERTIFICATE]: $proxy is its pid
+    python3 "$here/s3_proxy.py" "$bad" "$s3" "$@" >"$W/proxy.log" 2>&1 </dev/null &
     proxy=$!
     at_exit "kill $proxy 2>/dev/null"
     local i
@@ -145,6 +145,23 @@ end_proxy
 proxy skew
 wrong 14 RequestTimeTooSkewed "36[0-9][0-9] seconds ahead|35[0-9][0-9] seconds ahead" with "$(place bucket1/some/prefix "$bad")" snapshots
 end_proxy
+
+step "TLS with an own authority"
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=bkctl-test -addext subjectAltName=IP:127.0.0.1 -keyout "$W/key.pem" \
+    -out "$W/ca.pem" 2>/dev/null
+cat "$W/key.pem" "$W/ca.pem" >"$W/both.pem"
+proxy tls "$W/both.pem"
+T="s3://127.0.0.1:$bad/bucket1/some/prefix"
+wrong 14 "certificate" "ca=FILE" with "$T" snapshots
+expect 0 with "$T?ca=$W/ca.pem" check
+wrong 14 "" "" with "$T?ca=$W/key" snapshots
+end_proxy
+
+contract=$(dirname "$BKCTL")/../tests/unit/bkd/store/test-bkd-contract
+if [ -x "$contract" ]; then
+    step "the contract of a store"
+    expect 0 "$contract" "$(place contract/some/prefix)"
+fi
 
 step "object lock"
 L=$(place locked1/r "$s3" "control=plain1&lock=governance&retain=1")

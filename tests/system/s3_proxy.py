@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """A proxy that goes wrong: stands between bkctl and an S3 server and spoils connections.
 
-    s3_proxy.py PORT SERVER_PORT MODE
+    s3_proxy.py PORT SERVER_PORT MODE [CERTIFICATE]
 
 flaky   of six connections in turn one is refused with 503, one is cut in the middle of what goes either way, one has its answer
         thrown away (the request was carried out), the others work for two seconds
 hang    takes connections and never answers
+tls     speaks TLS with that certificate and key, and forwards
 skew    refuses each request as one from the wrong time, by a clock one hour ahead
 """
-import email.utils, select, socket, sys, threading, time
+import email.utils, select, socket, ssl, sys, threading, time
 
 port, server, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
@@ -43,6 +44,9 @@ def forward(c, most, seconds, lose_answer):
         ready, _, _ = select.select([c, s], [], [], 0.1)
         for a in ready:
             data = a.recv(65536)
+            # TLS may have decoded more than was asked for: select does not see that
+            while data and getattr(a, 'pending', int)():
+                data += a.recv(a.pending())
             if not data or (lose_answer and a is s):
                 s.close()
                 return
@@ -53,7 +57,12 @@ def forward(c, most, seconds, lose_answer):
 
 def serve(c, n):
     try:
-        if mode == 'hang':
+        if mode == 'tls':
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(sys.argv[4])
+            c = context.wrap_socket(c, server_side=True)
+            forward(c, 1 << 40, 60, False)
+        elif mode == 'hang':
             time.sleep(3600)
         elif mode == 'skew':
             refuse(c, '403 Forbidden', '<Error><Code>RequestTimeTooSkewed</Code></Error>',
