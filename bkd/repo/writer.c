@@ -34,12 +34,16 @@ struct writer {
     struct bk_error error;
 };
 
-/* Half of the memory is for packs under construction, half for those that wait for the store. */
+/* Half of the memory is for packs under construction, half for those that wait for the store. A store that
+ * wants several puts at once gets packs of which that many fit twice into the latter half: few large ones
+ * would follow each other instead. */
 static size_t pack_target(const struct repo *r, const struct writer_opts *o)
 {
     size_t share = o->memory_bytes / 2 / (o->n_lanes + 1);
     size_t target = repo_config(r)->pack_bytes;
     uint64_t most = repo_store(r)->max_object_bytes;
+    if (repo_store(r)->parallel > 1 && share > o->memory_bytes / 4 / repo_store(r)->parallel)
+        share = o->memory_bytes / 4 / repo_store(r)->parallel;
     if (share < PACK_MIN)
         share = PACK_MIN;
     if (target > share)

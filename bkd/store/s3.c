@@ -48,11 +48,33 @@ static int head(struct s3 *s, const char *bucket, const char *name, uint64_t *re
     return 0;
 }
 
+/* The hash that the signature needs is in the name already where packs are named by SHA-256: not computing it
+ * again saves a tenth of a backup's processor time. The first object tells; the server refuses bytes of
+ * another hash anyway. */
+static int hash_of_body(struct s3 *s, const char *name, const void *data, size_t len,
+                        char mem[static S3_HASH_HEX + 1], struct s3_call *q, struct bk_error *err)
+{
+    const char *last = strrchr(name, '/');
+    int naming = atomic_load(&s->naming);
+    if (!s3_named_by_content(name) || strlen(++last) != S3_HASH_HEX || naming == S3_NAMING_OTHER)
+        return 0;
+    q->body_hash = last;
+    if (naming == S3_NAMING_SHA256)
+        return 0;
+    int r = s3_sha256_hex(len ? data : "", len, mem, err);
+    if (r < 0)
+        return r;
+    atomic_store(&s->naming, strcmp(mem, last) == 0 ? S3_NAMING_SHA256 : S3_NAMING_OTHER);
+    q->body_hash = mem;
+    return 0;
+}
+
 static int put_at(struct s3 *s, const char *bucket, const char *name, const void *data, size_t len,
                   struct bk_error *err)
 {
     struct s3_reply a = { 0 };
     struct s3_lock_headers mem;
+    char hash[S3_HASH_HEX + 1];
     struct s3_call q = { .method = "PUT", .bucket = bucket, .name = name, .body = data, .body_len = len };
     size_t n = 0;
     q.headers[n++] = (struct s3_pair){ "if-none-match", "*" };
@@ -66,6 +88,8 @@ static int put_at(struct s3 *s, const char *bucket, const char *name, const void
             return bk_fail(err, BK_E_EXISTS, "object %s is there already", name);
         r = s3_lock_put(s, data, len, &q, &n, &mem, err);
     }
+    if (r == 0)
+        r = hash_of_body(s, name, data, len, hash, &q, err);
     if (r == 0)
         r = s3_call(s, &q, &a, err);
     if (r == BK_E_EXISTS && a.unsure)

@@ -195,7 +195,9 @@ int s3_call(struct s3 *s, const struct s3_call *q, struct s3_reply *ret, struct 
     if (!a)
         return bk_fail(err, BK_E_NOMEM, "no memory for a request");
     int r = address(s, q, a, why);
-    if (r == 0)
+    if (r == 0 && q->body_hash)
+        snprintf(a->hash, sizeof a->hash, "%s", q->body_hash);
+    else if (r == 0)
         r = s3_sha256_hex(q->body_len ? q->body : "", q->body_len, a->hash, why);
     if (r < 0)
         return r;

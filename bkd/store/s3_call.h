@@ -17,6 +17,10 @@
 
 enum { S3_FIRST_S = 15, S3_CALL_PARAMS = 4, S3_CALL_HEADERS = 6 };
 
+/* Is the hash in the names of packs and segments the SHA-256 of their bytes? It depends on the repository's
+ * suite. */
+enum s3_naming { S3_NAMING_UNKNOWN, S3_NAMING_SHA256, S3_NAMING_OTHER };
+
 struct s3 {
     struct store store;
     struct s3_url url;
@@ -25,6 +29,7 @@ struct s3 {
     pthread_rwlock_t lock; /* guards keys */
     struct s3_credentials keys;
     atomic_bool answered; /* the server has been there */
+    atomic_int naming;    /* enum s3_naming */
 };
 
 struct s3_call {
@@ -35,6 +40,7 @@ struct s3_call {
     struct s3_pair headers[S3_CALL_HEADERS]; /* lower-case names, NULL name ends */
     const void *body;
     size_t body_len;
+    const char *body_hash; /* hex of its SHA-256 when that is known, or NULL */
     void *out;
     size_t out_cap;
     bool broken; /* break the connection after half of the body; tried once */
