@@ -12,7 +12,7 @@ enum { SLOW_BYTES_S = 4096, UPLOAD_BUFFER = 512 << 10, DOWNLOAD_BUFFER = 512 << 
 enum { RETRY_AFTER_MAX_S = 300 };
 
 struct s3_http {
-    char *ca;
+    char *ca, *cert, *key; /* cert, key: NULL none */
     unsigned stall_s;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t returned;
@@ -43,6 +43,13 @@ int s3_http_new(const char *ca, unsigned connections, unsigned stall_s, struct s
     return 0;
 }
 
+int s3_http_certificate(struct s3_http *h, const char *cert, const char *key, struct bk_error *err)
+{
+    h->cert = strdup(cert);
+    h->key = strdup(key);
+    return h->cert && h->key ? 0 : bk_fail(err, BK_E_NOMEM, "no memory for HTTP");
+}
+
 void s3_http_free(struct s3_http *h)
 {
     if (!h)
@@ -51,6 +58,8 @@ void s3_http_free(struct s3_http *h)
         s3_curl.easy_cleanup(h->idle[i]);
     free(h->idle);
     free(h->ca);
+    free(h->cert);
+    free(h->key);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->returned);
     free(h);
@@ -125,6 +134,10 @@ static size_t take_body(char *data, size_t size, size_t n, void *ctx)
         t->a->detail_len += k;
         return len;
     }
+    if (t->q->grow) {
+        t->too_much = bk_buf_append(t->q->grow, data, len, NULL) < 0;
+        return t->too_much ? 0 : len;
+    }
     if (len > t->q->out_cap - t->a->out_len) {
         t->too_much = true;
         return 0;
@@ -184,7 +197,8 @@ static bool set_up(struct s3_http *h, struct transfer *t, struct curl_slist *hea
 {
     CURL *c = t->curl;
     const struct s3_http_request *q = t->q;
-    size_t bytes = q->body_len > q->out_cap ? q->body_len : q->out_cap;
+    size_t cap = q->grow ? q->grow->limit : q->out_cap;
+    size_t bytes = q->body_len > cap ? q->body_len : cap;
     bool ok = true;
     text[0] = '\0';
     SET(CURLOPT_URL, q->url);
@@ -205,6 +219,10 @@ static bool set_up(struct s3_http *h, struct transfer *t, struct curl_slist *hea
     SET(CURLOPT_HEADERDATA, t);
     if (h->ca)
         SET(CURLOPT_CAINFO, h->ca);
+    if (h->cert) {
+        SET(CURLOPT_SSLCERT, h->cert);
+        SET(CURLOPT_SSLKEY, h->key);
+    }
     SET(CURLOPT_CUSTOMREQUEST, q->method);
     if (strcmp(q->method, "HEAD") == 0) {
         SET(CURLOPT_NOBODY, 1L);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "formats/base/auto.h"
+#include "formats/base/buf.h"
 #include "formats/base/error.h"
 
 enum {
@@ -31,7 +32,8 @@ struct s3_http_request {
     size_t body_len;
     void *out; /* the body of a good answer (2xx) */
     size_t out_cap;
-    bool broken; /* break the connection after half of the body */
+    struct bk_buf *grow; /* instead of out: appended to, up to its limit */
+    bool broken;         /* break the connection after half of the body */
 };
 struct s3_http_answer {
     int status;
@@ -53,6 +55,9 @@ int s3_http_new(const char *ca, unsigned connections, unsigned stall_s, struct s
                 struct bk_error *err) BK_MUST_CHECK;
 void s3_http_free(struct s3_http *h);
 BK_AUTO(struct s3_http *, s3_http_free)
+/* A certificate for the client, PEM files. Before the first request. NOMEM. */
+int s3_http_certificate(struct s3_http *h, const char *cert, const char *key,
+                        struct bk_error *err) BK_MUST_CHECK;
 /* 0: there is an answer, whatever its status. Else IO (or PERM for a certificate that is not trusted);
  * *ret_transient: trying again may work. */
 int s3_http_do(struct s3_http *h, const struct s3_http_request *q, struct s3_http_answer *ret,

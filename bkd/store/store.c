@@ -2,6 +2,7 @@
 
 #include "bkd/store/dir.h"
 #include "bkd/store/event.h"
+#include "bkd/store/https.h"
 #include "bkd/store/mirror.h"
 #if HAVE_RADOS
 #include "bkd/store/rados.h"
@@ -128,6 +129,18 @@ static int open_s3(const char *url, bool create, const struct world *w, struct s
 #endif
 }
 
+static int open_https(const char *url, bool create, const struct world *w, struct store **ret,
+                      struct bk_error *err)
+{
+#if HAVE_S3
+    return store_https_open(url, create, w, ret, err);
+#else
+    (void)create, (void)w, (void)ret;
+    bk_fail(err, BK_E_UNSUPPORTED, "this build has no HTTPS store for %s", url);
+    return bk_hint(err, "build with libcurl (meson feature s3)");
+#endif
+}
+
 int store_open(const char *url, bool create, const struct world *w, struct store **ret, struct bk_error *err)
 {
     const char *scheme_end = strstr(url, "://");
@@ -148,6 +161,8 @@ int store_open(const char *url, bool create, const struct world *w, struct store
 #endif
     if (strncmp(url, "s3://", 5) == 0)
         return open_s3(url, create, w, ret, err);
+    if (strncmp(url, "https://", 8) == 0)
+        return open_https(url, create, w, ret, err);
     bk_fail(err, BK_E_UNSUPPORTED, "no store is known for %s", url);
     return bk_hint(err, "a repository is a directory, /PATH or file:///PATH, a pool, rados://POOL/NAMESPACE, "
                         "or a bucket, s3://HOST/BUCKET");
