@@ -37,6 +37,9 @@ static const char *const features[] = {
 #ifdef HAVE_MOUNT
     "mount",
 #endif
+#ifdef HAVE_RADOS
+    "rados",
+#endif
 #ifdef HAVE_S3
     "s3",
 #endif

@@ -88,6 +88,31 @@ static void exit_status(FILE *f)
 #undef X
 }
 
+static const struct {
+    const char *url, *text;
+} places[] = {
+    { "/PATH, file:///PATH", N_("a directory") },
+    { "rados://[client.NAME@]POOL[/NAMESPACE][?conf=FILE&keyring=FILE&timeout=SECONDS&connect=SECONDS]",
+      N_("a namespace of a Ceph pool, replicated or erasure-coded, as client.admin unless a client is named. "
+         "conf is "
+         "the Ceph configuration, otherwise the usual one. An operation that is not answered within timeout "
+         "(default 60) ends with an error, and so does a start whose monitors do not answer within connect "
+         "(default "
+         "30); what comes back in time is waited for.") },
+};
+
+static void repository_urls(FILE *f)
+{
+    fprintf(f, ".SH %s\n", _("REPOSITORY URLS"));
+    for (size_t i = 0; i < BK_COUNT(places); i++) {
+        fputs(".TP\n\\fB", f);
+        put(f, places[i].url);
+        fputs("\\fR\n", f);
+        put(f, _(places[i].text));
+        fputc('\n', f);
+    }
+}
+
 static void overview(FILE *f)
 {
     fprintf(f, ".SH %s\n", _("DESCRIPTION"));
@@ -114,6 +139,8 @@ void man_page(FILE *f, const struct command *c)
     }
     if (!c)
         overview(f);
+    if (!c)
+        repository_urls(f);
     if (c && c->opts)
         options(f, _("OPTIONS"), c->opts);
     options(f, _("OPTIONS OF EVERY COMMAND"), global_opts);

@@ -1,9 +1,11 @@
 #include "bkctl/mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "bkctl/mount_state.h"
 #include "bkctl/show.h"
@@ -157,6 +159,56 @@ static const struct fuse_lowlevel_ops ops = {
 
 /* ---- the session ---- */
 
+/* In the background from the start: a store's connections and a session's signs of life have threads of their
+ * own, which a fork leaves behind. The parent ends when the child has mounted, or as the child ended.
+ * *ret_fd: in the child, for detach. */
+static int go_to_background(int *ret_fd, struct bk_error *err)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return bk_fail_errno(err, errno, "make a pipe");
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0) {
+        int e = errno;
+        close(fds[0]);
+        close(fds[1]);
+        return bk_fail_errno(err, e, "start a process");
+    }
+    if (pid == 0) {
+        close(fds[0]);
+        *ret_fd = fds[1];
+        return 0;
+    }
+    char byte;
+    int status = 0;
+    ssize_t n;
+    close(fds[1]);
+    do
+        n = read(fds[0], &byte, 1);
+    while (n < 0 && errno == EINTR);
+    if (n == 1)
+        _exit(0);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : bk_code_exit(BK_E_FAILED));
+}
+
+/* Mounted: leave the terminal and let the parent end. */
+static void detach(int fd)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (chdir("/") < 0 || setsid() < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+        dup2(null, 2) < 0) {
+        /* it is mounted nevertheless */
+    }
+    if (null > 2)
+        close(null);
+    ssize_t told = write(fd, "", 1);
+    (void)told; /* the parent was killed: nobody waits */
+    close(fd);
+}
+
 static int run_session(struct mount *m, const struct mount_args *x, struct fuse_session *session,
                        const char *dir, struct bk_error *err)
 {
@@ -176,11 +228,9 @@ static int run_session(struct mount *m, const struct mount_args *x, struct fuse_
                m->view.catalog.n, dir, dir);
     }
     fflush(stdout);
-    int r = fuse_daemonize(!x->background);
-    if (r == 0 && x->background && m->view.session)
-        session_take_over(m->view.session);
-    if (r == 0)
-        r = fuse_session_loop(session);
+    if (x->background)
+        detach(m->parent_fd);
+    int r = fuse_session_loop(session);
     fuse_session_unmount(session);
     return r < 0 ? bk_fail_errno(err, -r, "serve the mount at %s", dir) : 0; /* positive: a signal ended it */
 }
@@ -190,7 +240,9 @@ static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
 int mount_serve(struct app *a, const struct mount_args *x, const char *dir, struct bk_error *err)
 {
     struct mount m = { .a = a, .uid = getuid(), .gid = getgid() };
-    int r = app_hold_view(a, "mount", &m.view, err);
+    int r = x->background ? go_to_background(&m.parent_fd, err) : 0;
+    if (r == 0)
+        r = app_hold_view(a, "mount", &m.view, err);
     if (r == 0)
         r = mount_build(&m, err);
     if (r == 0) {

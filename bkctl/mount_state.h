@@ -21,6 +21,7 @@ struct mount {
     struct mtable *nodes;
     uid_t uid;
     gid_t gid;
+    int parent_fd; /* in the background: to say that it is mounted */
 };
 
 static inline struct mount *mount_of(fuse_req_t req)

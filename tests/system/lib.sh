@@ -48,8 +48,12 @@ need() {
 
 head -c 64 /dev/urandom >"$W/key"
 bk() { "$BKCTL" --repo "$R" --key-file "$W/key" "$@"; }
-# Make $R: repo [INIT OPTIONS]
-repo() { bk init -q "$@"; }
+# Make $R: repo [INIT OPTIONS]. With TEST_STORE=URL, a %s in it, on that store instead: a new place each time.
+places=0
+repo() {
+    [ -z "${TEST_STORE:-}" ] || R=${TEST_STORE//%s/$(basename "$W").$((++places))}
+    bk init -q "$@"
+}
 
 # Run a command that must end with a given status: expect STATUS COMMAND...; its output is in $W/out and $W/err.
 expect() {
