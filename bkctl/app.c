@@ -83,6 +83,8 @@ int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
         uint64_t size;
         r = store_stat(s, "config", &size, err);
         if (r == BK_E_ABSENT)
+            r = store_stat(s, "copies/config", &size, err);
+        if (r == BK_E_ABSENT)
             bk_fail(err, BK_E_ABSENT, "there is no repository at %s", url);
     }
     if (r == BK_E_ABSENT && !err->hint[0])
@@ -103,6 +105,9 @@ static int suite_of(struct store *s, enum suite_id *ret, struct bk_error *err)
     int r = store_get_all(s, "config", CONFIG_CEILING, &b, err);
     if (r == 0)
         r = config_decode(b.data, b.len, &c, digest, err);
+    if (r < 0 && store_get_all(s, "copies/config", CONFIG_CEILING, &b, NULL) == 0 &&
+        config_decode(b.data, b.len, &c, digest, NULL) == 0)
+        r = 0;
     if (r == 0)
         *ret = c.suite;
     return r;
@@ -134,6 +139,12 @@ static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, str
     if (r < 0)
         return r;
     (void)bk_steal(s); /* the repository's now */
+    unsigned copies = repo_from_copies(*ret);
+    if (copies)
+        ui_warn(&a->ui,
+                _("damaged or missing, and read from a copy: %s%s%s; put it right with: bkctl check --heal"),
+                copies & REPO_CONFIG_COPY ? "config " : "", copies & REPO_SLOT_COPY ? "keys/ " : "",
+                copies & REPO_KEYRING_COPY ? "keyring/ " : "");
     *ret_secret = secret;
     secret = (struct secret){ 0 };
     return 0;

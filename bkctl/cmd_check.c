@@ -2,9 +2,10 @@
 #include "bkctl/command.h"
 #include "bkctl/show.h"
 #include "bkd/repo/check.h"
+#include "bkd/repo/copies_heal.h"
 
 struct check_args {
-    bool read_data;
+    bool read_data, heal;
     double sample;
 };
 
@@ -12,6 +13,8 @@ static const struct opt check_opts[] = {
     OPT_FLAG(struct check_args, read_data, 0, "read-data", N_("read everything and verify every chunk"),
              .conflicts = "sample"),
     OPT_PERCENT(struct check_args, sample, 0, "sample", N_("read that share of the packs, chosen at random")),
+    OPT_FLAG(struct check_args, heal, 0, "heal",
+             N_("first put right config, keys and keyring from their copies, and copies from them")),
     OPT_END,
 };
 
@@ -67,6 +70,7 @@ static void emit(struct app *a, const struct check_report *p)
     json_object_set_new(o, "files_hit", text_json_u64(p->n_files_hit));
     json_object_set_new(o, "orphan_packs", text_json_u64(p->n_orphan_packs));
     json_object_set_new(o, "stale_sessions", text_json_u64(p->n_stale_sessions));
+    json_object_set_new(o, "uncopied", text_json_u64(p->n_uncopied));
     ui_emit(&a->ui, o);
 }
 
@@ -87,12 +91,31 @@ static void print(struct app *a, const struct check_report *p)
     if (p->n_stale_sessions)
         printf(_("  left by interrupted runs: %s (harmless)\n"),
                TEXT_COUNTED(objects, "%llu session", "%llu sessions", p->n_stale_sessions));
+    if (p->n_uncopied)
+        printf(_("  without a copy: %s (--heal makes them)\n"),
+               TEXT_COUNTED(objects, "%llu object", "%llu objects", p->n_uncopied));
     if (p->n_damages || p->n_files_hit)
         printf(_("  DAMAGE: %s, %s hit\n"),
                TEXT_COUNTED(objects, "%llu object", "%llu objects", p->n_damages),
                TEXT_FILES(files, p->n_files_hit));
     else
         puts(_("  no damage found"));
+}
+
+static void on_healed(void *ctx, const char *name, enum copies_state state, bool healed)
+{
+    struct app *a = ctx;
+    if (!healed)
+        return;
+    if (a->g.json) {
+        json_t *o = show_record("healed");
+        json_object_set_new(o, "object", json_string(name));
+        json_object_set_new(o, "from_copy", json_boolean(state == COPIES_BAD_FIRST));
+        ui_emit(&a->ui, o);
+    } else if (!a->g.quiet) {
+        printf(state == COPIES_BAD_FIRST ? _("healed: %s, from its copy\n") : _("healed: the copy of %s\n"),
+               name);
+    }
 }
 
 static int check_run_command(struct app *a, const void *args, const struct operands *ops,
@@ -105,6 +128,8 @@ static int check_run_command(struct app *a, const void *args, const struct opera
     int r = app_open_repo(a, &repo, err);
     if (r == 0 && (x->read_data || x->sample > 0))
         r = session_hold(repo, &a->job, "check", &session, err);
+    if (r == 0 && x->heal)
+        r = copies_compare(repo, true, on_healed, a, err);
     if (r == 0)
         r = ui_begin(&a->ui, "check", err);
     if (r < 0)
@@ -130,7 +155,7 @@ const struct command cmd_check = {
                 "there. --read-data "
                 "also reads and verifies all data. Damage is listed with the snapshots, files and byte "
                 "ranges it hits; the "
-                "exit status is then 5. Nothing is changed."),
+                "exit status is then 5. Nothing is changed but by --heal."),
     .opts = check_opts,
     .args_size = sizeof(struct check_args),
     .examples = (const struct example[]){ { N_("the structure, in little time"), "bkctl check" },

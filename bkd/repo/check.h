@@ -36,6 +36,7 @@ struct check_report {
     uint64_t n_files_hit;    /* files and directories hit, once per snapshot */
     uint64_t n_orphan_packs; /* in no index: left by an interrupted run */
     uint64_t n_stale_sessions;
+    uint64_t n_uncopied; /* small objects that everything hangs on, without a copy */
 };
 /* 0 also when damage was found: look at the report. */
 int check_run(struct repo *r, struct job *j, const struct check_opts *o, check_damage_fn *fn, void *ctx,

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "bkd/repo/check_state.h"
+#include "bkd/repo/copies.h"
+#include "bkd/repo/copies_heal.h"
 #include "bkd/repo/notes.h"
 #include "bkd/repo/repo_build.h"
 #include "bkd/repo/sessions.h"
@@ -146,6 +148,33 @@ static int look(struct check *c, const char *name, look_fn *fn, struct bk_error 
     return 0;
 }
 
+/* A damaged original has been told already; one that is gone has not. */
+static void on_copy(void *ctx, const char *name, enum copies_state state, bool healed)
+{
+    struct check *c = ctx;
+    struct bk_error why = { 0 };
+    char copy[REPO_PATH];
+    uint64_t size;
+    (void)healed;
+    copies_path(name, copy);
+    c->rep.n_objects += state != COPIES_NO_COPY && store_stat(repo_store(c->repo), copy, &size, NULL) == 0;
+    c->rep.n_uncopied += state == COPIES_NO_COPY;
+    if (state == COPIES_BAD_COPY) {
+        bk_fail(&why, BK_E_CORRUPT, "it is not the copy of %s that it should be", name);
+        check_found(c, copy, &why);
+    } else if (state == COPIES_BAD_FIRST || state == COPIES_BAD_BOTH) {
+        if (strcmp(name, REPO_CONFIG_NAME) != 0 &&
+            store_stat(repo_store(c->repo), name, &size, NULL) == BK_E_ABSENT) {
+            bk_fail(&why, BK_E_ABSENT, "it is missing, and its copy is there");
+            check_found(c, name, &why);
+        }
+        if (state == COPIES_BAD_BOTH && store_stat(repo_store(c->repo), copy, &size, NULL) == 0) {
+            bk_fail(&why, BK_E_CORRUPT, "the copy is damaged as well");
+            check_found(c, copy, &why);
+        }
+    }
+}
+
 int check_objects(struct check *c, struct bk_error *err)
 {
     static const struct {
@@ -167,5 +196,5 @@ int check_objects(struct check *c, struct bk_error *err)
         for (size_t i = 0; i < list.n && r == 0; i++)
             r = look(c, list.v[i].name, kinds[k].fn, err);
     }
-    return r;
+    return r < 0 ? r : copies_compare(c->repo, false, on_copy, c, err);
 }

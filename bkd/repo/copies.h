@@ -11,7 +11,8 @@
 
 /* "copies/NAME" */
 void copies_path(const char *name, char out[static REPO_PATH]);
-/* The copy of what has just been put; one that differs is replaced. */
+/* The copy of what stands under the name; one that differs is replaced. Where the original has just been
+ * committed a failure is no reason to fail: check tells what has no copy. */
 int copies_put(struct store *s, const char *name, const void *data, size_t len,
                struct bk_error *err) BK_MUST_CHECK;
 /* Both; the copy first. An absent one is success. */

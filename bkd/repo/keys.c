@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bkd/repo/copies.h"
 #include "bkd/repo/names.h"
 #include "bkd/repo/repo_build.h"
 
@@ -71,6 +72,8 @@ int keys_add(struct repo *r, const struct slot_secret *secret, const struct slot
     rc = repo_put_sure(s, name, b.data, b.len, err);
     if (rc < 0)
         return bk_context(err, "put %s", name);
+    struct bk_error ignored = { 0 };
+    (void)!copies_put(s, name, b.data, b.len, &ignored);
     memcpy(ret_id, slot.id, SLOT_ID);
     return 0;
 }
@@ -127,8 +130,5 @@ int keys_remove(struct repo *r, const char *id_prefix, struct bk_error *err)
                 name);
         return bk_hint(err, "add another one first: bkctl key add");
     }
-    rc = store_remove(s, name, err);
-    if (rc < 0)
-        return bk_context(err, "remove %s", name);
-    return 0;
+    return copies_remove(s, name, err);
 }

@@ -18,6 +18,7 @@ struct repo {
     struct chunker *chunker;
     const struct world *world;
     uint8_t kek[SUITE_KEY];
+    unsigned from_copies;
 
     pthread_mutex_t lock; /* guards the two below */
     struct idset seen;
@@ -92,6 +93,16 @@ const struct chunker *repo_chunker(const struct repo *r)
 const struct world *repo_world(const struct repo *r)
 {
     return r->world;
+}
+
+unsigned repo_from_copies(const struct repo *r)
+{
+    return r->from_copies;
+}
+
+void repo_set_from_copies(struct repo *r, unsigned bits)
+{
+    r->from_copies = bits;
 }
 
 const uint8_t *repo_kek(const struct repo *r)

@@ -4,6 +4,7 @@
  *
  * An opened repository is immutable but for its caches and is used by many threads. Objects:
  *   config  keys/<slot>  keyring/<n>  sessions/<id>  snapshots/<id>  notes/<id>.<n>
+ *   retention/<n>  copies/<name of a config, slot, keyring or retention>
  *   data/<2 hex>/<name>  meta/<2 hex>/<name>  index/<name>  generation/<n>  tombstones/<n>
  * docs/formats/repository.md */
 #ifndef BKD_REPO_REPO_H
@@ -44,6 +45,10 @@ const struct chunker *repo_chunker(const struct repo *r);
 const struct world *repo_world(const struct repo *r);
 /* wrapped by every slot; for key management only */
 const uint8_t *repo_kek(const struct repo *r);
+
+/* Which small objects were read from their copies because the originals are damaged or missing: bits. */
+enum { REPO_CONFIG_COPY = 1, REPO_SLOT_COPY = 2, REPO_KEYRING_COPY = 4 };
+unsigned repo_from_copies(const struct repo *r);
 
 enum { REPO_PATH = 128 };
 /* "data/3f/3f2a..." */

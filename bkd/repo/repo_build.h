@@ -22,6 +22,8 @@ int repo_build(struct store *store, const struct config *c, struct keyring *k,
 /* The number in "keyring/<n>", at most REPO_KEYRINGS_MAX; false when it is none. */
 bool repo_keyring_number(const char *name, uint32_t *ret);
 
+void repo_set_from_copies(struct repo *r, unsigned bits);
+
 /* Put-if-absent whose outcome is certain: after any failure what stands under the name is read back, and
  * equal bytes are success (the acknowledgement was lost, or this is a repeat). Sealed objects carry random
  * salts, so equal bytes are ours. EXISTS: something else stands there. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bkd/repo/copies.h"
 #include "bkd/repo/repo.h"
 #include "bkd/repo/repo_build.h"
 
@@ -12,7 +13,7 @@ struct birth {
     struct config config;
     uint8_t kek[SUITE_KEY];
     struct keyring keyring;
-    struct bk_buf config_bytes, keyring_plain, slot_bytes;
+    struct bk_buf config_bytes, keyring_plain, keyring_bytes, slot_bytes;
     char slot_name[REPO_PATH];
     char keyring_name[REPO_PATH]; /* "" until put */
     bool slot_put;
@@ -25,6 +26,7 @@ static void birth_clear(struct birth *b)
     if (b->keyring_plain.data)
         suite_wipe(b->keyring_plain.data, b->keyring_plain.len);
     bk_buf_clear(&b->keyring_plain);
+    bk_buf_clear(&b->keyring_bytes);
     bk_buf_clear(&b->config_bytes);
     bk_buf_clear(&b->slot_bytes);
 }
@@ -35,7 +37,7 @@ static int refuse_taken(struct store *s, struct bk_error *err)
     uint64_t size;
     struct bk_error why = { 0 };
     int r = store_stat(s, REPO_CONFIG_NAME, &size, &why);
-    if (r == BK_E_ABSENT)
+    if (r == BK_E_ABSENT && (r = store_stat(s, COPIES_PREFIX REPO_CONFIG_NAME, &size, &why)) == BK_E_ABSENT)
         return 0;
     if (r < 0) {
         if (err)
@@ -126,6 +128,8 @@ static int put_keyring(struct birth *b, struct store *s, const struct world *w, 
         if (r < 0)
             return r;
         memcpy(b->keyring_name, name, sizeof name);
+        b->keyring_bytes = sealed;
+        sealed = (struct bk_buf){ 0 };
         return 0;
     }
 }
@@ -143,6 +147,15 @@ static int put_all(struct birth *b, struct store *s, const struct world *w, stru
     if (r < 0)
         return bk_context(err, "put the config");
     return 0;
+}
+
+/* After the commit, and not before: a copy of the config says that there was a repository. */
+static void put_copies(const struct birth *b, struct store *s)
+{
+    struct bk_error ignored = { 0 };
+    (void)!copies_put(s, b->keyring_name, b->keyring_bytes.data, b->keyring_bytes.len, &ignored);
+    (void)!copies_put(s, b->slot_name, b->slot_bytes.data, b->slot_bytes.len, &ignored);
+    (void)!copies_put(s, REPO_CONFIG_NAME, b->config_bytes.data, b->config_bytes.len, &ignored);
 }
 
 /* Take back what was put. A config of our own goes first; when nobody can tell what stands there the keys
@@ -185,5 +198,6 @@ int repo_init_adopt_store(struct store *store, const struct repo_init_opts *opts
         undo(&b, store);
         return bk_context(err, "make a repository at %s", store->url);
     }
+    put_copies(&b, store);
     return 0;
 }

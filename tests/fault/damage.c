@@ -44,9 +44,10 @@ struct kind {
 };
 
 static struct kind kinds[] = {
-    { .prefix = "config" },
-    { .prefix = "keyring/" },
+    { .prefix = "config", .opens_without = true },
+    { .prefix = "keyring/", .opens_without = true },
     { .prefix = "keys/", .opens_without = true, .absence_is_fine = true },
+    { .prefix = "copies/", .opens_without = true, .absence_is_fine = true },
     { .prefix = "sessions/", .opens_without = true, .absence_is_fine = true, .damage_is_fine = true },
     { .prefix = "snapshots/", .opens_without = true, .absence_is_fine = true },
     { .prefix = "notes/", .opens_without = true, .absence_is_fine = true },

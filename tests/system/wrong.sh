@@ -221,9 +221,19 @@ state | cmp - "$W/before" || fail "a newer repository was written to"
 step "damage"
 again
 patch "$R/config" 40 '\xff\xff\xff'
+expect 0 b snapshots
+grep -q -- "--heal" "$W/err" || fail "reading from the copy is not told"
+expect 5 b check
+expect 0 b check --heal
+expect 0 b snapshots
+[ ! -s "$W/err" ] || fail "it was not healed"
+again
+patch "$R/config" 40 '\xff\xff\xff'
+rm -r "$R/copies"
 wrong 5 "config" - b snapshots
 again
 : >"$R/config"
+rm -r "$R/copies"
 wrong 5 "" - b snapshots
 again
 snap=$(find "$R/snapshots" -type f | grep "$id")

@@ -1,5 +1,7 @@
 #include "repo_fixture.h"
 
+#include "bkd/repo/copies.h"
+#include "bkd/repo/copies_heal.h"
 #include "bkd/repo/keys.h"
 
 static const enum suite_id suites[] = { SUITE_AES256_GCM, SUITE_SM4 };
@@ -61,7 +63,7 @@ static void a_second_init_is_refused_and_changes_nothing(void **state)
     struct bk_error err = { 0 };
     struct store *mem = new_repository();
     assert_int_equal(try_init(lend(mem), SUITE_SM4, NULL, &err), BK_E_EXISTS);
-    assert_int_equal(count_objects(mem, ""), 3);
+    assert_int_equal(count_objects(mem, ""), 6); /* config, slot, keyring, and their copies */
     repo_free(open_mem(mem));
     store_free(mem);
 }
@@ -126,18 +128,104 @@ static void a_damaged_slot_does_not_matter_when_another_opens(void **state)
     store_free(mem);
 }
 
-static void a_damaged_keyring_or_config_is_corrupt(void **state)
+static void a_damaged_keyring_or_config_is_read_from_its_copy(void **state)
 {
     (void)state;
     static const char *const names[] = { "keyring/0", "config" };
-    for (size_t i = 0; i < BK_COUNT(names); i++) {
+    static const unsigned bits[] = { REPO_KEYRING_COPY, REPO_CONFIG_COPY };
+    for (size_t i = 0; i < BK_COUNT(names); i++)
+        for (int gone = 0; gone < 2; gone++) {
+            struct store *mem = new_repository();
+            struct repo *r = NULL;
+            struct bk_error err = { 0 };
+            char copy[REPO_PATH];
+            copies_path(names[i], copy);
+            if (gone)
+                OK(store_remove(mem, names[i], &err));
+            else
+                flip(mem, names[i], 30);
+            OK(try_open(lend(mem), &key_file, &r, &err));
+            assert_int_equal(repo_from_copies(r), bits[i]);
+            repo_free(r);
+            flip(mem, copy, 30);
+            assert_int_equal(try_open(lend(mem), &key_file, &r, &err),
+                             gone && bits[i] == REPO_CONFIG_COPY ? BK_E_ABSENT : BK_E_CORRUPT);
+            if (bits[i] == REPO_CONFIG_COPY) /* a new one does not take the place of a lost one */
+                assert_int_equal(try_init(lend(mem), SUITE_SM4, NULL, &err), BK_E_EXISTS);
+            store_free(mem);
+        }
+}
+
+static void the_only_slot_is_read_from_its_copy(void **state)
+{
+    (void)state;
+    for (int gone = 0; gone < 2; gone++) {
+        struct bk_error err = { 0 };
+        struct names n = { 0 };
         struct store *mem = new_repository();
         struct repo *r = NULL;
-        struct bk_error err = { 0 };
-        flip(mem, names[i], 30);
-        assert_int_equal(try_open(lend(mem), &key_file, &r, &err), BK_E_CORRUPT);
+        OK(names_list(mem, "keys/", 10, &n, &err));
+        if (gone)
+            OK(store_remove(mem, n.v[0].name, &err));
+        else
+            flip(mem, n.v[0].name, 100);
+        OK(try_open(lend(mem), &key_file, &r, &err));
+        assert_int_equal(repo_from_copies(r), REPO_SLOT_COPY);
+        names_clear(&n);
+        repo_free(r);
         store_free(mem);
     }
+}
+
+struct healing {
+    unsigned seen[COPIES_BAD_BOTH + 1], healed;
+};
+
+static void see_state(void *ctx, const char *name, enum copies_state at, bool healed)
+{
+    struct healing *h = ctx;
+    assert_non_null(name);
+    h->seen[at]++;
+    h->healed += healed;
+}
+
+/* Every one of them, original and copy, damaged and gone: compared, healed, and equal again. */
+static void what_has_a_sound_twin_is_healed(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct names n = { 0 };
+    struct store *mem = new_repository();
+    struct repo *r = open_mem(mem);
+    OK(names_list(mem, "", 100, &n, &err));
+    for (size_t i = 0; i < n.n; i++)
+        for (int gone = 0; gone < 2; gone++) {
+            const char *name = n.v[i].name;
+            bool copy = strncmp(name, "copies/", 7) == 0;
+            struct healing h = { 0 }, after = { 0 };
+            struct bk_buf was = BK_BUF(0), is = BK_BUF(0);
+            OK(store_get_all(mem, name, 1 << 20, &was, &err));
+            if (gone)
+                OK(store_remove(mem, name, &err));
+            else
+                flip(mem, name, 45);
+            OK(copies_compare(r, false, see_state, &h, &err));
+            assert_int_equal(h.healed, 0);
+            assert_int_equal(h.seen[!copy ? COPIES_BAD_FIRST : gone ? COPIES_NO_COPY : COPIES_BAD_COPY], 1);
+            assert_int_equal(h.seen[COPIES_EQUAL], 2);
+            OK(copies_compare(r, true, see_state, &h, &err));
+            assert_int_equal(h.healed, 1);
+            OK(copies_compare(r, false, see_state, &after, &err));
+            assert_int_equal(after.seen[COPIES_EQUAL], 3);
+            OK(store_get_all(mem, name, 1 << 20, &is, &err));
+            assert_int_equal(is.len, was.len);
+            assert_memory_equal(is.data, was.data, is.len);
+            bk_buf_clear(&was);
+            bk_buf_clear(&is);
+        }
+    names_clear(&n);
+    repo_free(r);
+    store_free(mem);
 }
 
 static void the_config_of_another_repository_is_not_taken(void **state)
@@ -149,6 +237,10 @@ static void the_config_of_another_repository_is_not_taken(void **state)
     struct bk_buf b = BK_BUF(0);
     OK(store_get_all(other, "config", 1 << 20, &b, &err));
     replace(mem, "config", b.data, b.len);
+    OK(try_open(lend(mem), &key_file, &r, &err)); /* its own is there in copy */
+    assert_int_equal(repo_from_copies(r), REPO_CONFIG_COPY);
+    repo_free(r);
+    replace(mem, "copies/config", b.data, b.len);
     assert_int_equal(try_open(lend(mem), &key_file, &r, &err), BK_E_CORRUPT);
     bk_buf_clear(&b);
     store_free(mem);
@@ -207,6 +299,7 @@ static void keys_are_added_listed_and_removed(void **state)
     assert_int_equal(keys_remove(r, "", &err), BK_E_ABSENT);
     object_hex(id, SLOT_ID, hex);
     OK(keys_remove(r, hex, &err));
+    assert_int_equal(count_objects(mem, "copies/keys/"), 1); /* no way in is left by a copy */
     assert_int_equal(try_open(lend(mem), &other_key_file, &again, &err), BK_E_AUTH);
     repo_free(r);
     store_free(mem);
@@ -264,7 +357,9 @@ int main(void)
         cmocka_unit_test(a_config_out_of_range_is_refused),
         cmocka_unit_test(init_leaves_a_repository_or_nothing),
         cmocka_unit_test(a_damaged_slot_does_not_matter_when_another_opens),
-        cmocka_unit_test(a_damaged_keyring_or_config_is_corrupt),
+        cmocka_unit_test(a_damaged_keyring_or_config_is_read_from_its_copy),
+        cmocka_unit_test(the_only_slot_is_read_from_its_copy),
+        cmocka_unit_test(what_has_a_sound_twin_is_healed),
         cmocka_unit_test(the_config_of_another_repository_is_not_taken),
         cmocka_unit_test(a_newer_config_asks_for_an_upgrade),
         cmocka_unit_test(keys_are_added_listed_and_removed),
