@@ -3,6 +3,7 @@
 
 #include "bkctl/command.h"
 #include "bkctl/confirm.h"
+#include "bkctl/prune.h"
 #include "bkctl/show.h"
 #include "bkctl/zone.h"
 #include "bkd/life/forget.h"
@@ -12,7 +13,7 @@ struct forget_args {
     const char *within, *name, *host, *zone;
     struct opt_list keep_tags, tags;
     int group_by; /* 0 name and host, 1 name */
-    bool dry_run, yes, damaged;
+    bool dry_run, yes, damaged, prune;
 };
 
 #define KEEP(rule, name, help) OPT_INT(struct forget_args, count[rule], 0, name, 0, 1000000, help, .def = "0")
@@ -37,6 +38,8 @@ static const struct opt forget_opts[] = {
             N_("whose days, weeks and months: local, UTC, +08:00, Asia/Shanghai"), .def = "local"),
     OPT_FLAG(struct forget_args, dry_run, 'n', "dry-run", N_("explain each decision and change nothing")),
     OPT_FLAG(struct forget_args, yes, 0, "yes", N_("do it without asking, also when much would go")),
+    OPT_FLAG(struct forget_args, prune, 0, "prune",
+             N_("then collect what nobody needs any more, as bkctl prune does"), .conflicts = "dry-run"),
     OPT_FLAG(struct forget_args, damaged, 0, "damaged",
              N_("forget snapshots that cannot be read, by their whole ids"), .conflicts = "dry-run"),
     OPT_END,
@@ -134,7 +137,7 @@ static int result(struct app *a, const struct forget_args *x, const struct forge
     size_t removed = x->dry_run ? p->n_remove : rep->n_removed;
     char kept[TEXT_COUNT], gone[TEXT_COUNT];
     if (a->g.json) {
-        json_t *o = show_record("result");
+        json_t *o = show_record(x->prune ? "forgotten" : "result");
         json_object_set_new(o, "dry_run", json_boolean(x->dry_run));
         json_object_set_new(o, "removed", text_json_u64(removed));
         json_object_set_new(o, "kept", text_json_u64(p->n_keep));
@@ -163,7 +166,8 @@ static void on_damage(void *ctx, const char *object, const struct bk_error *why)
     ui_warn(&a->ui, _("%s is damaged and left out: %s"), object, why->text);
 }
 
-static int forget_broken(struct app *a, struct repo *repo, const struct operands *ops, struct bk_error *err)
+static int forget_broken(struct app *a, const struct forget_args *x, struct repo *repo,
+                         const struct operands *ops, struct bk_error *err)
 {
     if (!ops->n)
         return bk_fail(err, BK_E_USAGE, "--damaged needs the whole ids of the snapshots that are to go");
@@ -175,11 +179,11 @@ static int forget_broken(struct app *a, struct repo *repo, const struct operands
             printf(_("removed the damaged snapshot %s\n"), ops->v[i]);
     }
     if (a->g.json) {
-        json_t *o = show_record("result");
+        json_t *o = show_record(x->prune ? "forgotten" : "result");
         json_object_set_new(o, "removed", text_json_u64(ops->n));
         ui_emit(&a->ui, o);
     }
-    return 0;
+    return x->prune ? prune_collect(a, repo, err) : 0;
 }
 
 static int what_to_do(const struct forget_args *x, struct zone *z, struct retention_input *ret,
@@ -222,7 +226,7 @@ static int forget_run(struct app *a, const void *args, const struct operands *op
     if (r == 0)
         r = app_open_repo(a, &repo, err);
     if (r == 0 && x->damaged)
-        return forget_broken(a, repo, ops, err);
+        return forget_broken(a, x, repo, ops, err);
     if (r == 0)
         r = plan(a, x, &what, repo, ops, &p, err);
     if (r == 0)
@@ -231,7 +235,9 @@ static int forget_run(struct app *a, const void *args, const struct operands *op
         r = guard(a, &p, x->yes, err);
     if (r == 0 && !x->dry_run)
         r = forget_carry_out(repo, &a->job, &p, on_gone, a, &rep, err);
-    return r < 0 ? r : result(a, x, &p, &rep, &z);
+    if (r == 0)
+        r = result(a, x, &p, &rep, &z);
+    return r == 0 && x->prune ? prune_collect(a, repo, err) : r;
 }
 
 const struct command cmd_forget = {
@@ -248,7 +254,7 @@ const struct command cmd_forget = {
                 "When more than half of a group would go, or more than ten and a fifth of it, the command "
                 "asks; without a "
                 "terminal it changes nothing and needs --yes.\n\n"
-                "Only the snapshots go; what they used is freed by bkctl prune."),
+                "Only the snapshots go; what they used is freed by bkctl prune, or at once with --prune."),
     .opts = forget_opts,
     .args_size = sizeof(struct forget_args),
     .max_operands = SIZE_MAX,

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "bkctl/command.h"
+#include "bkctl/prune.h"
 #include "bkctl/show.h"
 #include "bkd/life/explain.h"
 #include "bkd/life/prune.h"
@@ -119,6 +120,12 @@ static int collect(struct app *a, const struct prune_args *x, struct repo *repo,
     else if (!a->g.quiet)
         print(a, &report, x->dry_run);
     return 0;
+}
+
+int prune_collect(struct app *a, struct repo *repo, struct bk_error *err)
+{
+    const struct prune_args defaults = { .max_unused = PRUNE_MAX_UNUSED, .session_timeout = "15m" };
+    return collect(a, &defaults, repo, err);
 }
 
 static void on_use(void *ctx, const struct snapshot *s, const void *path, size_t len)

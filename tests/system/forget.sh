@@ -79,3 +79,21 @@ take home
 take home
 expect 14 bk forget "$(newest .id)"
 [ "$(bk retention show --json | jq .minimum_seconds)" = $((366 * 86400)) ] || fail "a year is 366 days here"
+
+step "forget --prune frees what went, and the rest restores"
+R=$W/third
+repo
+head -c 3000000 /dev/urandom >"$W/src/big"
+take home
+rm "$W/src/big"
+take home
+before=$(du -s --block-size=1 "$R/data" | cut -f1)
+expect 0 bk forget --keep-last 1 --prune --json
+[ "$(jq -c 'select(.type == "forgotten") | .removed' "$W/out")" = 1 ] || fail "one was to go"
+[ "$(last_json "$W/out" | jq '.packs_deleted > 0')" = true ] || fail "nothing was collected"
+[ "$(du -s --block-size=1 "$R/data" | cut -f1)" -lt $((before - 2900000)) ] || fail "nothing was freed"
+expect 0 bk check --read-data
+rm -r "$W/back"
+bk restore -q --target "$W/back" home@latest
+same "$W/src" "$W/back$W/src"
+expect 2 bk forget --keep-last 1 --prune --dry-run
