@@ -211,9 +211,8 @@ int rados_io_fail(struct rados_io *io, int rc, const char *verb, const char *obj
     case -ENOSPC:
     case -EDQUOT:
         bk_fail_errno(err, -rc, "%s %s in %s", bk_text(verb), object, io->url);
-        return bk_hint(err,
-                       "the cluster or pool is full: forgetting snapshots and pruning still work, and free "
-                       "space");
+        return bk_hint(err, "the cluster or pool is full: objects can be removed, but prune needs a little "
+                            "room: see ceph osd set-full-ratio");
     case -EMSGSIZE:
     case -EFBIG:
         bk_fail(err, BK_E_LIMIT, "%s %s: it is larger than %s takes in one operation", bk_text(verb), object,
