@@ -71,14 +71,10 @@ int app_open_url(struct app *a, const char *url, bool create, struct store **ret
     return r;
 }
 
-int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
+static int open_store_at(struct app *a, const char *url, struct store **ret, struct bk_error *err)
 {
-    const char *url;
-    int r = app_repo_url(a, &url, err);
-    if (r < 0)
-        return r;
     bk_auto(store_free) struct store *s = NULL;
-    r = app_open_url(a, url, false, &s, err);
+    int r = app_open_url(a, url, false, &s, err);
     if (r == 0) {
         uint64_t size;
         r = store_stat(s, "config", &size, err);
@@ -93,6 +89,13 @@ int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
         return r;
     *ret = bk_steal(s);
     return 0;
+}
+
+int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
+{
+    const char *url;
+    int r = app_repo_url(a, &url, err);
+    return r < 0 ? r : open_store_at(a, url, ret, err);
 }
 
 /* The suite decides which kind of key a PEM file holds; config tells it in clear. */
@@ -113,24 +116,15 @@ static int suite_of(struct store *s, enum suite_id *ret, struct bk_error *err)
     return r;
 }
 
-static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, struct secret *ret_secret,
-                     struct repo **ret, struct bk_error *err)
+/* Takes the store in any case. */
+static int unlock(struct store *taken, struct secret_source *src, void (*meanwhile)(void *ctx), void *ctx,
+                  struct secret *ret_secret, struct repo **ret, struct bk_error *err)
 {
-    bk_auto(store_free) struct store *s = NULL;
-    int r = app_open_store(a, &s, err);
-    struct secret_source src = {
-        .password_file = a->g.password_file,
-        .password_command = a->g.password_command,
-        .key_file = a->g.key_file,
-        .pem_file = a->g.identity,
-        .env = "BKCTL_PASSWORD",
-        .prompt = _("Passphrase of the repository: "),
-    };
-    if (r == 0 && src.pem_file)
-        r = suite_of(s, &src.suite, err);
+    bk_auto(store_free) struct store *s = taken;
     bk_auto(secret_clear) struct secret secret = { 0 };
+    int r = src->pem_file ? suite_of(s, &src->suite, err) : 0;
     if (r == 0)
-        r = secret_get(&src, &secret, err);
+        r = secret_get(src, &secret, err);
     if (r < 0)
         return r;
     if (meanwhile)
@@ -148,6 +142,32 @@ static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, str
     *ret_secret = secret;
     secret = (struct secret){ 0 };
     return 0;
+}
+
+static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, struct secret *ret_secret,
+                     struct repo **ret, struct bk_error *err)
+{
+    struct store *s = NULL;
+    int r = app_open_store(a, &s, err);
+    struct secret_source src = {
+        .password_file = a->g.password_file,
+        .password_command = a->g.password_command,
+        .key_file = a->g.key_file,
+        .pem_file = a->g.identity,
+        .env = "BKCTL_PASSWORD",
+        .prompt = _("Passphrase of the repository: "),
+    };
+    return r < 0 ? r : unlock(s, &src, meanwhile, ctx, ret_secret, ret, err);
+}
+
+int app_open_second(struct app *a, const char *url, const struct secret_source *src, struct repo **ret,
+                    struct bk_error *err)
+{
+    struct store *s = NULL;
+    struct secret_source from = *src;
+    bk_auto(secret_clear) struct secret secret = { 0 };
+    int r = open_store_at(a, url, &s, err);
+    return r < 0 ? r : unlock(s, &from, NULL, NULL, &secret, ret, err);
 }
 
 int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret, struct bk_error *err)

@@ -54,6 +54,11 @@ struct secret;
 int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret,
                        struct bk_error *err) BK_MUST_CHECK;
 
+/* Another repository than the one of the global options, with a secret of its own. */
+struct secret_source;
+int app_open_second(struct app *a, const char *url, const struct secret_source *src, struct repo **ret,
+                    struct bk_error *err) BK_MUST_CHECK;
+
 /* A repository opened for browsing: catalogue, index and a reader of one lane. */
 struct view {
     struct repo *repo;

@@ -11,6 +11,7 @@ struct init_args {
     const char *label;
     int kdf;
     const char *min_retention;
+    const char *like, *like_password_file, *like_password_command, *like_key_file, *like_identity;
 };
 
 static const struct opt init_opts[] = {
@@ -24,6 +25,17 @@ static const struct opt init_opts[] = {
                N_("how a passphrase becomes a key"), .def = "default"),
     OPT_STR(struct init_args, min_retention, 0, "min-retention", N_("DUR"),
             N_("every snapshot stays at least so long; can never be shortened")),
+    OPT_STR(struct init_args, like, 0, "chunker-like", N_("DIR"),
+            N_("cut chunks where that repository does: backups then share their data with copies from it")),
+    OPT_STR(struct init_args, like_password_file, 0, "like-password-file", N_("FILE"),
+            N_("read its passphrase from the first line of FILE"),
+            .conflicts = "like-password-command like-key-file like-identity"),
+    OPT_STR(struct init_args, like_password_command, 0, "like-password-command", N_("COMMAND"),
+            N_("read its passphrase from what COMMAND prints"), .conflicts = "like-key-file like-identity"),
+    OPT_STR(struct init_args, like_key_file, 0, "like-key-file", N_("FILE"),
+            N_("unlock it with the bytes of a key file"), .conflicts = "like-identity"),
+    OPT_STR(struct init_args, like_identity, 0, "like-identity", N_("FILE"),
+            N_("unlock it with a private key (PEM)")),
     OPT_END,
 };
 
@@ -44,6 +56,19 @@ static int check_place(const char *url, struct bk_error *err)
     return bk_hint(err, "nothing was changed; choose another place, or use this repository as it is");
 }
 
+static int open_like(struct app *a, const struct init_args *x, struct repo **ret, struct bk_error *err)
+{
+    struct secret_source src = {
+        .password_file = x->like_password_file,
+        .password_command = x->like_password_command,
+        .key_file = x->like_key_file,
+        .pem_file = x->like_identity,
+        .env = "BKCTL_LIKE_PASSWORD",
+        .prompt = _("Passphrase of the repository to be like: "),
+    };
+    return x->like ? app_open_second(a, x->like, &src, ret, err) : 0;
+}
+
 static int init_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
     (void)ops;
@@ -58,6 +83,9 @@ static int init_run(struct app *a, const void *args, const struct operands *ops,
     r = x->min_retention ? retention_seconds(x->min_retention, &minimum_s, err) : 0;
     if (r == 0)
         r = check_place(url, err);
+    bk_auto(repo_free) struct repo *like = NULL;
+    if (r == 0)
+        r = open_like(a, x, &like, err);
     if (r < 0)
         return r;
     struct secret_source src = {
@@ -88,7 +116,11 @@ static int init_run(struct app *a, const void *args, const struct operands *ops,
     }
     struct slot_cost cost = { .kdf = (enum slot_kdf)x->kdf };
     struct repo_init_opts o = {
-        .suite = src.suite, .secret = &secret.s, .cost = &cost, .label = x->label ? x->label : ""
+        .suite = src.suite,
+        .secret = &secret.s,
+        .cost = &cost,
+        .label = x->label ? x->label : "",
+        .chunker_like = like,
     };
     bk_auto(repo_free) struct repo *repo = NULL;
     r = repo_init_adopt_store(store, &o, &world_real, &repo, err);

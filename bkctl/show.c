@@ -85,6 +85,12 @@ json_t *show_snapshot_json(const struct snapshot *s, const struct snapshot_list 
     set_time(o, "end", s->end_ns);
     set_id(o, "parent", s->parent);
     set_id(o, "base", s->base);
+    json_t *origin = show_is_zero(s->origin_repo, SESSION_ID) ? json_null() : json_object();
+    if (json_is_object(origin)) {
+        set_id(origin, "repository", s->origin_repo);
+        set_id(origin, "snapshot", s->origin);
+    }
+    json_object_set_new(o, "origin", origin);
     set_list(o, "paths", &s->paths);
     set_list(o, "excludes", &s->excludes);
     set_list(o, "tags", tags ? tags : &s->tags);
@@ -235,6 +241,11 @@ static void print_backup(const struct snapshot *s, bool dry_run)
 void show_snapshot(const struct snapshot *s)
 {
     print_backup(s, false);
+    if (!show_is_zero(s->origin_repo, SESSION_ID)) {
+        char repo[SHOW_ID], id[SHOW_ID];
+        printf(_("  a copy of %s of repository %s\n"), text_hex(s->origin, SESSION_ID, id),
+               text_hex(s->origin_repo, SESSION_ID, repo));
+    }
     if (s->n_exceptions)
         printf(ngettext("  %llu exception\n", "  %llu exceptions\n", (unsigned long)s->n_exceptions),
                (unsigned long long)s->n_exceptions);

@@ -26,6 +26,9 @@ struct repo_init_opts {
     const struct slot_cost *cost;     /* NULL: default */
     const char *label;
     const struct config *config; /* sizes; NULL: defaults */
+    /* Cut chunks where that repository does, with its sizes, so that backups here share their data with
+     * copies from there; NULL: in our own places. Whoever has this keyring then knows its boundaries. */
+    const struct repo *chunker_like;
 };
 /* The store is adopted on success. EXISTS when a config is there; on any failure what was put is removed
  * again. */

@@ -55,6 +55,14 @@ static int make_config(struct birth *b, const struct repo_init_opts *o, const st
         b->config = *o->config;
     else
         config_defaults(&b->config);
+    if (o->chunker_like) {
+        const struct config *like = repo_config(o->chunker_like);
+        b->config.chunker = like->chunker;
+        b->config.chunk_min = like->chunk_min;
+        b->config.chunk_avg = like->chunk_avg;
+        b->config.chunk_max = like->chunk_max;
+        b->config.segment_bytes = like->segment_bytes;
+    }
     int r = w->random(w->ctx, b->config.repo_id, sizeof b->config.repo_id, err);
     if (r < 0)
         return r;
@@ -84,6 +92,17 @@ static int make_slot(struct birth *b, const struct repo_init_opts *o, const stru
     return slot_encode(&slot, &b->slot_bytes, err);
 }
 
+static int like_another(struct birth *b, const struct repo *like, struct bk_error *err)
+{
+    enum suite_id suite;
+    uint8_t key[SUITE_KEY];
+    int r = keyring_chunker(repo_keyring(like), &suite, key, err);
+    if (r == 0)
+        keyring_set_chunker(&b->keyring, suite, key);
+    suite_wipe(key, sizeof key);
+    return r;
+}
+
 static int make_all(struct birth *b, const struct repo_init_opts *o, const struct world *w,
                     struct bk_error *err)
 {
@@ -99,6 +118,8 @@ static int make_all(struct birth *b, const struct repo_init_opts *o, const struc
         return r;
     r = keyring_init(&b->keyring, o->suite, random, digest, err);
     suite_wipe(random, sizeof random);
+    if (r == 0 && o->chunker_like)
+        r = like_another(b, o->chunker_like, err);
     if (r < 0)
         return r;
     r = keyring_encode(&b->keyring, &b->keyring_plain, err);

@@ -29,9 +29,10 @@ static int fill_gear(struct chunker *c, const struct keyring *k, struct bk_error
 {
     uint8_t key[SUITE_KEY];
     uint8_t words[GEAR * 8];
-    int r = keyring_derive(k, "chunker", key, err);
+    enum suite_id suite;
+    int r = keyring_chunker(k, &suite, key, err);
     if (r == 0)
-        r = suite_hkdf(k->suite, key, sizeof key, NULL, 0, "gear", words, sizeof words, err);
+        r = suite_hkdf(suite, key, sizeof key, NULL, 0, "gear", words, sizeof words, err);
     for (unsigned i = 0; i < GEAR && r == 0; i++) {
         c->gear[i] = bk_get_u64(words + 8 * i);
         c->gear_twice[i] = c->gear[i] << 1;

@@ -2,6 +2,8 @@
 
 #include "formats/base/wire.h"
 
+enum { CHUNKER_BYTES = 2 + SUITE_KEY }; /* suite, key */
+
 void keyring_clear(struct keyring *k)
 {
     if (k->epoch)
@@ -43,15 +45,35 @@ int keyring_add_epoch(struct keyring *k, const uint8_t random[static SUITE_KEY],
 int keyring_encode(const struct keyring *k, struct bk_buf *out, struct bk_error *err)
 {
     size_t keys = (size_t)k->n_epochs * SUITE_KEY;
+    size_t chunker = k->own_chunker ? CHUNKER_BYTES : 0;
     uint8_t *p;
     /* all at once: a growing buffer would leave keys in the memory it gave back */
-    int r = bk_buf_extend(out, SUITE_KEY + SUITE_HASH + 4 + keys, &p, err);
+    int r = bk_buf_extend(out, SUITE_KEY + SUITE_HASH + 4 + keys + chunker, &p, err);
     if (r < 0)
         return r;
     memcpy(p, k->root, SUITE_KEY);
     memcpy(p + SUITE_KEY, k->config_digest, SUITE_HASH);
     bk_put_u32(p + SUITE_KEY + SUITE_HASH, k->n_epochs);
     memcpy(p + SUITE_KEY + SUITE_HASH + 4, k->epoch, keys);
+    if (k->own_chunker) {
+        p += SUITE_KEY + SUITE_HASH + 4 + keys;
+        bk_put_u16(p, (uint16_t)k->chunker_suite);
+        memcpy(p + 2, k->chunker_key, SUITE_KEY);
+    }
+    return 0;
+}
+
+static int get_chunker(struct bk_reader *in, struct keyring *k, struct bk_error *err)
+{
+    if (!bk_reader_left(in))
+        return 0;
+    unsigned suite = bk_read_u16(in);
+    const uint8_t *key = bk_read_raw(in, SUITE_KEY);
+    if (!key)
+        return 0; /* told at the end */
+    if (!suite_known(suite))
+        return bk_fail(err, BK_E_VERSION, "the suite %u is not known", suite);
+    keyring_set_chunker(k, (enum suite_id)suite, key);
     return 0;
 }
 
@@ -66,7 +88,9 @@ int keyring_decode(enum suite_id suite, const void *data, size_t len, struct key
     if (!in.bad && (n == 0 || n > KEYRING_MAX_EPOCHS))
         return bk_fail(err, BK_E_CORRUPT, "the keyring claims %u epochs", n);
     const uint8_t *keys = bk_read_raw(&in, (size_t)n * SUITE_KEY);
-    int r = bk_reader_end(&in, N_("keyring"), err);
+    int r = get_chunker(&in, &k, err);
+    if (r == 0)
+        r = bk_reader_end(&in, N_("keyring"), err);
     if (r < 0)
         return r;
 
@@ -94,4 +118,21 @@ int keyring_object_key(const struct keyring *k, uint32_t epoch, const uint8_t sa
     if (epoch >= k->n_epochs)
         return bk_fail(err, BK_E_ABSENT, "the keyring has no data key of epoch %u", epoch);
     return suite_hkdf(k->suite, k->epoch[epoch], SUITE_KEY, salt, KEYRING_SALT, label, out, SUITE_KEY, err);
+}
+
+int keyring_chunker(const struct keyring *k, enum suite_id *ret_suite, uint8_t ret[static SUITE_KEY],
+                    struct bk_error *err)
+{
+    *ret_suite = k->own_chunker ? k->chunker_suite : k->suite;
+    if (!k->own_chunker)
+        return keyring_derive(k, "chunker", ret, err);
+    memcpy(ret, k->chunker_key, SUITE_KEY);
+    return 0;
+}
+
+void keyring_set_chunker(struct keyring *k, enum suite_id suite, const uint8_t key[static SUITE_KEY])
+{
+    k->own_chunker = true;
+    k->chunker_suite = suite;
+    memcpy(k->chunker_key, key, SUITE_KEY);
 }

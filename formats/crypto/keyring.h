@@ -2,6 +2,7 @@
  *
  *   root      32 random bytes, fixed for the life of the repository; chunk ids, chunk boundaries
  *             and the index MAC derive from it by HKDF
+ *   chunker   only where chunk boundaries are those of another repository: its chunker key
  *   epochs    the data keys, each 32 random bytes; packs and records derive their own key from
  *             the newest epoch and their salt; older epochs stay readable
  *
@@ -12,6 +13,8 @@
 #ifndef FORMATS_CRYPTO_KEYRING_H
 #define FORMATS_CRYPTO_KEYRING_H
 
+#include <stdbool.h>
+
 #include "formats/base/buf.h"
 #include "formats/crypto/suite.h"
 
@@ -21,6 +24,9 @@ struct keyring {
     enum suite_id suite;
     uint8_t root[SUITE_KEY];
     uint8_t config_digest[SUITE_HASH];
+    bool own_chunker; /* chunker_key counts instead of what derives from root */
+    enum suite_id chunker_suite;
+    uint8_t chunker_key[SUITE_KEY];
     uint32_t n_epochs;           /* >= 1; epoch numbers are 0..n_epochs-1 */
     uint8_t (*epoch)[SUITE_KEY]; /* owned */
 };
@@ -41,6 +47,12 @@ int keyring_add_epoch(struct keyring *k, const uint8_t random[static SUITE_KEY],
 int keyring_encode(const struct keyring *k, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
 int keyring_decode(enum suite_id suite, const void *data, size_t len, struct keyring *ret,
                    struct bk_error *err) BK_MUST_CHECK;
+
+/* The chunker key and the suite whose HKDF makes its table: a repository that is given another one's cuts
+ * the same data at the same places. From now on k has them; before it is encoded. */
+int keyring_chunker(const struct keyring *k, enum suite_id *ret_suite, uint8_t ret[static SUITE_KEY],
+                    struct bk_error *err) BK_MUST_CHECK;
+void keyring_set_chunker(struct keyring *k, enum suite_id suite, const uint8_t key[static SUITE_KEY]);
 
 /* Keys that derive from root: HKDF(root, no salt, label). Labels: "chunk-id", "chunker", "index". */
 int keyring_derive(const struct keyring *k, const char *label, uint8_t out[static SUITE_KEY],

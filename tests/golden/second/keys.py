@@ -97,6 +97,8 @@ class Keyring:
         count = cursor.u32()
         need(1 <= count <= 4096, f"{name}: number of epochs")
         self.epochs = [cursor.take(32) for _ in range(count)]
+        if cursor.more():  # of who cuts chunks; a reader has no use for it
+            cursor.u16(), cursor.take(32)
         cursor.end()
 
     def epoch(self, number):

@@ -160,6 +160,35 @@ static void the_same_repository_is_refused(void **state)
     bed_free(&b);
 }
 
+static void a_repository_like_the_source_shares_with_copies(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct bed b = bed_new();
+    struct snapshot s = bed_run(&b);
+    snapshot_clear(&s);
+    /* of its own: what is copied there is found anew by a backup; like the source: it is there already */
+    for (int like = 0; like < 2; like++) {
+        struct bed far = { .mem = new_mem(), .n_threads = 2, .common = b.common };
+        struct repo_init_opts o = {
+            .suite = SUITE_SM4, .secret = &key_file, .label = "first", .chunker_like = like ? b.repo : NULL
+        };
+        OK(repo_init_adopt_store(lend(far.mem), &o, &world_real, &far.repo, &err));
+        assert_int_equal(copy_all(b.repo, far.repo).copied, 1);
+        repo_free(far.repo); /* the key comes out of the keyring, too */
+        far.repo = open_mem(far.mem);
+        far.common.level = LEVEL_FULL;
+        s = bed_run(&far);
+        if (like)
+            assert_int_equal(s.new_bytes, 0);
+        else
+            assert_true(s.new_bytes > BIG / 2);
+        snapshot_clear(&s);
+        bed_free(&far);
+    }
+    bed_free(&b);
+}
+
 struct told {
     unsigned n;
     uint64_t bytes;
@@ -335,6 +364,7 @@ int main(void)
         cmocka_unit_test(many_snapshots_share_what_they_share),
         cmocka_unit_test(parents_are_the_copies_of_parents),
         cmocka_unit_test(the_same_repository_is_refused),
+        cmocka_unit_test(a_repository_like_the_source_shares_with_copies),
         cmocka_unit_test(damage_is_refused_or_told),
         cmocka_unit_test(a_damaged_page_costs_what_is_below_it),
         cmocka_unit_test(a_healed_source_replaces_the_damaged_copy),

@@ -35,6 +35,31 @@ static void encoded_keyring_reads_back(void **state)
     assert_memory_equal(back.epoch[1], fresh, SUITE_KEY);
 }
 
+static void another_chunker_key_reads_back(void **state)
+{
+    (void)state;
+    bk_auto(keyring_clear) struct keyring k = { 0 };
+    bk_auto(keyring_clear) struct keyring back = { 0 };
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(4096);
+    uint8_t own[SUITE_KEY], got[SUITE_KEY];
+    const uint8_t other[SUITE_KEY] = "the chunker key of another one";
+    enum suite_id suite;
+    make(SUITE_SM4, &k);
+    assert_int_equal(keyring_chunker(&k, &suite, own, NULL), 0);
+    assert_int_equal(suite, SUITE_SM4);
+    keyring_set_chunker(&k, SUITE_AES256_GCM, other);
+    assert_int_equal(keyring_encode(&k, &b, NULL), 0);
+    assert_int_equal(b.len, 32 + 32 + 4 + 32 + 34);
+    assert_int_equal(keyring_decode(SUITE_SM4, b.data, b.len, &back, NULL), 0);
+    assert_int_equal(keyring_chunker(&back, &suite, got, NULL), 0);
+    assert_int_equal(suite, SUITE_AES256_GCM);
+    assert_memory_equal(got, other, SUITE_KEY);
+    for (size_t cut = 1; cut < 34; cut++)
+        assert_int_equal(keyring_decode(SUITE_SM4, b.data, b.len - cut, &back, NULL), BK_E_CORRUPT);
+    b.data[b.len - 34] = 9;
+    assert_int_equal(keyring_decode(SUITE_SM4, b.data, b.len, &back, NULL), BK_E_VERSION);
+}
+
 static void malformed_keyrings_are_refused(void **state)
 {
     (void)state;
@@ -109,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encoded_keyring_reads_back),
+        cmocka_unit_test(another_chunker_key_reads_back),
         cmocka_unit_test(malformed_keyrings_are_refused),
         cmocka_unit_test(keys_differ_by_label_epoch_salt_and_suite),
         cmocka_unit_test(object_key_is_hkdf_of_the_epoch_key),
