@@ -28,21 +28,6 @@ void copy_tell_damage(void *ctx, const char *object, const struct bk_error *why)
         job_log(c->job, JOB_WARN, "left out '%s': %s", object, why->text);
 }
 
-/* A source that cannot be written to is copied all the same: nobody collects in it then. */
-static int hold(struct copy *c, struct bk_error *err)
-{
-    struct bk_error why = { 0 };
-    int r = session_open(c->from, SESSION_READER, "copy", &c->held, &why);
-    if (r == BK_E_NOMEM || r == BK_E_CANCELLED) {
-        if (err)
-            *err = why;
-        return r;
-    }
-    if (r < 0)
-        job_log(c->job, JOB_WARN, "the source is read without a session: %s", why.text);
-    return 0;
-}
-
 static int find_copies(struct copy *c, struct bk_error *err)
 {
     bk_auto(origins_clear) struct origins o = { 0 };
@@ -71,7 +56,7 @@ int copy_open(struct repo *from, struct repo *to, struct job *j, const struct co
     c->to = to;
     c->job = j;
     c->o = *o;
-    int r = hold(c, err);
+    int r = session_hold(from, j, "copy", &c->held, err);
     if (r == 0)
         r = catalog_load(from, copy_tell_damage, c, &c->source, err);
     if (r == 0)

@@ -68,6 +68,8 @@ static int open_target(struct copy *c, struct bk_error *err)
     if (r == 0 && c->session)
         r = index_guard(c->to_index, session_collection(c->session), err);
     if (r == 0)
+        r = index_guard(c->to_index, session_collection(c->session), err);
+    if (r == 0)
         r = adopt(c, err);
     if (r < 0)
         return r;
@@ -130,12 +132,25 @@ void copy_end(struct copy *c)
     writer_free(c->writer);
     c->writer = NULL;
     /* The index borrows from the session that it was opened under. */
-    if (!c->anchor && c->to_reader)
+    if (!c->anchor && c->to_index)
         c->anchor = bk_steal(c->session);
     session_free(c->session);
     c->session = NULL;
     idset_clear(&c->seen);
     losses_clear(&c->losses);
+}
+
+/* May what a copy reaches be taken as there, without a look at each chunk of it? Not while a collection is
+ * undecided; and the copy must still stand now that our session does: then no collection has gone without it,
+ * and the next one waits for us. docs/design/protocol.md */
+static bool is_firm(const struct copy *c, const struct snapshot *t)
+{
+    enum collection_state state = session_collection(c->session)->state;
+    char path[REPO_PATH];
+    uint64_t size;
+    repo_id_path("snapshots/", t->id, SESSION_ID, path);
+    return (state == COLLECTION_NONE || state == COLLECTION_DECIDED) &&
+           store_stat(repo_store(c->to), path, &size, NULL) == 0;
 }
 
 /* Its nearest relative that has a sound copy: the newest before it of that name, else the one after it. */
@@ -148,7 +163,7 @@ static const struct catalog_item *relative(const struct copy *c, const struct ca
         if (k != at && t && t->n_streams && strcmp(s->name, i->snap.name) == 0 && !copy_is_damaged(t, s))
             found = &c->source.v[k];
     }
-    return found;
+    return found && is_firm(c, c->there[found - c->source.v].snap) ? found : NULL;
 }
 
 /* All that a content names, in one list. */
