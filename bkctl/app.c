@@ -117,8 +117,8 @@ static int suite_of(struct store *s, enum suite_id *ret, struct bk_error *err)
 }
 
 /* Takes the store in any case. */
-static int unlock(struct store *taken, struct secret_source *src, void (*meanwhile)(void *ctx), void *ctx,
-                  struct secret *ret_secret, struct repo **ret, struct bk_error *err)
+static int unlock(struct app *a, struct store *taken, struct secret_source *src, void (*meanwhile)(void *ctx),
+                  void *ctx, struct secret *ret_secret, struct repo **ret, struct bk_error *err)
 {
     bk_auto(store_free) struct store *s = taken;
     bk_auto(secret_clear) struct secret secret = { 0 };
@@ -157,7 +157,7 @@ static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, str
         .env = "BKCTL_PASSWORD",
         .prompt = _("Passphrase of the repository: "),
     };
-    return r < 0 ? r : unlock(s, &src, meanwhile, ctx, ret_secret, ret, err);
+    return r < 0 ? r : unlock(a, s, &src, meanwhile, ctx, ret_secret, ret, err);
 }
 
 int app_open_second(struct app *a, const char *url, const struct secret_source *src, struct repo **ret,
@@ -167,7 +167,7 @@ int app_open_second(struct app *a, const char *url, const struct secret_source *
     struct secret_source from = *src;
     bk_auto(secret_clear) struct secret secret = { 0 };
     int r = open_store_at(a, url, &s, err);
-    return r < 0 ? r : unlock(s, &from, NULL, NULL, &secret, ret, err);
+    return r < 0 ? r : unlock(a, s, &from, NULL, NULL, &secret, ret, err);
 }
 
 int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret, struct bk_error *err)
