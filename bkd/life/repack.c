@@ -79,11 +79,21 @@ static int gather_all(struct repack *k, struct bk_error *err)
     return r;
 }
 
-/* Only new packs and those that stay may be relied on. */
+static int by_kind_and_name(const void *a, const void *b)
+{
+    return tombstone_cmp(a, b);
+}
+
+/* Only new packs and those that stay may be relied on: not those that go now, nor what an earlier decision
+ * has doomed and is still there. */
 static int guard(struct mark *m, struct collection *c, struct bk_error *err)
 {
+    bk_auto(collection_clear) struct collection now = { 0 };
+    int r = collection_read(m->repo, &now, err);
+    if (r < 0)
+        return r;
     c->state = COLLECTION_UNDECIDED;
-    c->list.v = calloc(m->packs.n + 1, sizeof *c->list.v);
+    c->list.v = calloc(m->packs.n + now.list.count + 1, sizeof *c->list.v);
     if (!c->list.v)
         return bk_fail_errno(err, ENOMEM, "guard the index");
     for (size_t i = 0; i < m->packs.n; i++) {
@@ -91,6 +101,11 @@ static int guard(struct mark *m, struct collection *c, struct bk_error *err)
         if (k->flags & (PACK_CHOSEN | PACK_DOOMED | PACK_BAD))
             c->list.v[c->list.count++] = (struct tombstone){ .kind = k->kind, .name = k->name };
     }
+    for (size_t i = 0; i < now.list.count; i++)
+        if (collection_shuns(&now, now.list.v[i].kind, &now.list.v[i].name))
+            c->list.v[c->list.count++] = now.list.v[i];
+    if (c->list.count)
+        qsort(c->list.v, c->list.count, sizeof *c->list.v, by_kind_and_name);
     return index_guard(m->index, c, err);
 }
 
