@@ -65,8 +65,6 @@ static int open_target(struct copy *c, struct bk_error *err)
         return 0;
     copy_close_target(c);
     int r = index_open(c->to, copy_tell_damage, c, &c->to_index, err);
-    if (r == 0 && c->session)
-        r = index_guard(c->to_index, session_collection(c->session), err);
     if (r == 0)
         r = index_guard(c->to_index, session_collection(c->session), err);
     if (r == 0)

@@ -90,6 +90,7 @@ int index_guard_segment(const struct index_guard_state *g, struct index_segment 
             return bk_fail_errno(err, ENOMEM, "guard an index segment");
         bits[i / 8] |= (uint8_t)(1 << (i % 8));
     }
+    free(s->shunned);
     s->shunned = bk_steal(bits);
     return 0;
 }
