@@ -25,10 +25,10 @@ struct command {
     size_t args_size;               /* of the struct that opts fill, zeroed before */
     const struct example *examples; /* ends with a NULL command */
     size_t min_operands, max_operands;
-    bool hidden;  /* in no list */
-    bool listing; /* output is for reading along: a closed pipe ends it without a word, as of any Unix filter
-                   */
-    bool uncached;       /* looks at what the store itself holds, not at copies on this machine */
+    bool hidden;   /* in no list */
+    bool listing;  /* output is for reading along: a closed pipe ends it without a word, as of any Unix filter
+                    */
+    bool uncached; /* looks at what the store itself holds, not at copies on this machine */
     bool data_on_stdout; /* standard output carries data: JSON goes to standard error */
     /* 0, or a code. A code without a text in err has been reported already (exceptions, damage). */
     int (*run)(struct app *a, const void *args, const struct operands *ops, struct bk_error *err);

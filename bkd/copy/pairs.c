@@ -17,7 +17,7 @@ struct pairs {
     struct slot *v;       /* mapped */
     size_t n, cap;        /* cap: a power of two */
     size_t budget;        /* bytes */
-    bool on_disk;
+    bool on_disk = false;
 };
 
 /* A mapping of zeroes over a file that goes with it. Its blocks are taken at once: without room for them a
@@ -92,7 +92,7 @@ int pairs_new(size_t memory_bytes, struct pairs **ret, struct bk_error *err)
 static int grow(struct pairs *p, struct bk_error *err)
 {
     void *bigger = NULL;
-    bool on_disk;
+    bool on_disk = false;
     size_t budget = p->budget;
     p->budget = budget / 3 * 2;
     int r = map(p, p->cap * 2, &bigger, &on_disk, err);

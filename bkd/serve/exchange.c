@@ -64,8 +64,9 @@ static unsigned admit(struct serve_exchange *x)
     x->own = may == SERVE_OWN;
     if (may != SERVE_NO)
         return 0;
+    const char *verb = x->q.op == SERVE_PUT ? "put" : "remove";
     bk_fail(&x->why, BK_E_PERM, "%s is a %s of repository %s: it may not %s %s", x->who->name,
-            serve_role_name(x->role), x->q.repository, x->q.op == SERVE_PUT ? "put" : "remove", x->q.name);
+            serve_role_name(x->role), x->q.repository, verb, x->q.name);
     return refuse(x, MHD_HTTP_FORBIDDEN);
 }
 

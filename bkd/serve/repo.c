@@ -52,8 +52,8 @@ static int take_room(struct serve_repo *r, size_t len, struct bk_error *err)
     if (!quota || (before <= quota && len <= quota - before))
         return 0;
     atomic_fetch_sub(&r->used, len);
-    return bk_fail(err, BK_E_NOSPACE, "repository %s has %" PRIu64 " of the %" PRIu64 " bytes of its quota",
-                   r->place->name, before, quota);
+    return bk_fail(err, BK_E_NOSPACE, "repository %s has %llu of the %llu bytes of its quota", r->place->name,
+                   (unsigned long long)before, (unsigned long long)quota);
 }
 
 static int put_counted(struct serve_repo *r, const char *name, const void *data, size_t len,

@@ -32,7 +32,7 @@ int mirror_usable(struct mirror *m, unsigned i, bool fill, struct bk_error *err)
         bk_fail(err, BK_E_IO, "%s holds nothing of this repository", b->url);
     else
         bk_fail(err, BK_E_IO, "%s", b->why.text);
-    return bk_hint(err, "make %s available; when it is new, or was lost, bkctl scrub fills it", b->url);
+    return bk_hint(err, "make %s available, or leave it out of the URL of the mirror", b->url);
 }
 
 bool mirror_is_outage(int code)

@@ -48,7 +48,7 @@ static void find(struct probe *p, enum probe_check c, enum probe_result result, 
     va_list ap;
     va_start(ap, fmt);
     f->result = result;
-    vsnprintf(f->text, sizeof f->text, bk_text(fmt), ap);
+    vsnprintf(f->text, sizeof f->text, dgettext("bkctl", fmt), ap);
     va_end(ap);
 }
 

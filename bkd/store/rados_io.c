@@ -254,7 +254,8 @@ static int configure(struct rados_io *io, const struct rados_url *u, struct bk_e
     rc = rados_lib.conf_read_file(io->cluster, u->conf[0] ? u->conf : NULL);
     if (rc < 0) {
         char why[128];
-        bk_fail(err, BK_E_USAGE, "read the Ceph configuration %s: %s", u->conf[0] ? u->conf : "ceph.conf",
+        const char *file = u->conf[0] ? u->conf : "ceph.conf";
+        bk_fail(err, BK_E_USAGE, "read the Ceph configuration %s: %s", file,
                 bk_errno_text(-rc, why, sizeof why));
         return bk_hint(err, "name it in the URL: rados://POOL?conf=FILE");
     }

@@ -129,8 +129,8 @@ BK_AUTO(struct store *, store_free)
 bool store_name_valid(const char *name);
 
 /* By URL: a path or file://PATH is a directory store, rados://... a pool (rados.h), s3://... a bucket
- * (s3_url.h), mirror:URL|URL several at once (mirror.h). create: make it (EXISTS when the place is taken and not empty); else ABSENT when nothing is
- * there. UNSUPPORTED names the scheme and what this build knows. */
+ * (s3_url.h), mirror:URL|URL several at once (mirror.h). create: make it (EXISTS when the place is taken and
+ * not empty); else ABSENT when nothing is there. UNSUPPORTED names the scheme and what this build knows. */
 int store_open(const char *url, bool create, const struct world *w, struct store **ret,
                struct bk_error *err) BK_MUST_CHECK;
 

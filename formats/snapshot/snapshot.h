@@ -56,11 +56,11 @@ struct snapshot {
     struct snapshot_list excludes;
     struct snapshot_list tags; /* at creation; later ones are notes */
     uint64_t n_files, n_dirs, n_others, n_exceptions;
-    uint64_t content_bytes;                  /* sum of file sizes */
-    uint64_t read_bytes;                     /* read from the source in this run */
-    uint64_t new_bytes;                      /* plaintext of new chunks */
-    uint64_t stored_bytes;                   /* what they take in packs */
-    uint64_t n_unchanged;                    /* files taken over from the parent unread */
+    uint64_t content_bytes;          /* sum of file sizes */
+    uint64_t read_bytes;             /* read from the source in this run */
+    uint64_t new_bytes;              /* plaintext of new chunks */
+    uint64_t stored_bytes;           /* what they take in packs */
+    uint64_t n_unchanged;            /* files taken over from the parent unread */
     uint8_t origin_repo[SESSION_ID]; /* of a copy: the repository in which it was made, config.repo_id; */
     uint8_t origin[SESSION_ID];      /* and its id there; all zero: made here */
     struct snapshot_id_name *users, *groups; /* owned arrays */
