@@ -17,7 +17,7 @@ struct pairs {
     struct slot *v;       /* mapped */
     size_t n, cap;        /* cap: a power of two */
     size_t budget;        /* bytes */
-    bool on_disk = false;
+    bool on_disk;
 };
 
 /* A mapping of zeroes over a file that goes with it. Its blocks are taken at once: without room for them a

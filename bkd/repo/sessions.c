@@ -144,12 +144,16 @@ static unsigned long long started(unsigned long long pid)
     snprintf(path, sizeof path, "/proc/%llu/stat", pid);
     read_line(path, text, sizeof text);
     const char *p = strrchr(text, ')');
-    if (p && (p[1] == ' ' && (p[2] == 'Z' || p[2] == 'X')))
+    if (!p)
+        return 0;
+    if (p[1] == ' ' && (p[2] == 'Z' || p[2] == 'X'))
         return 1;
-    for (int field = 2; p && field < 22; field++)
-        if ((p = strchr(p + 1, ' ')) == NULL)
+    for (int field = 2; field < 22; field++) {
+        p = strchr(p + 1, ' ');
+        if (!p)
             return 0;
-    return p ? strtoull(p + 1, NULL, 10) : 0;
+    }
+    return strtoull(p + 1, NULL, 10);
 }
 
 /* "<boot id>.<pid namespace>": within it a process id and its start name one process. */

@@ -69,7 +69,7 @@ int s3_encode(const char *s, bool keep_slash, char *out, size_t cap, struct bk_e
 
 int s3_query(const struct s3_pair *params, size_t n, char *out, size_t cap, struct bk_error *err)
 {
-    const struct s3_pair *sorted[PARAMS_MAX];
+    const struct s3_pair *sorted[PARAMS_MAX] = { 0 };
     if (n > PARAMS_MAX)
         return bk_fail(err, BK_E_LIMIT, "an argument is too long for a request");
     for (size_t i = 0; i < n; i++) {
