@@ -344,13 +344,16 @@ static void every_failing_call_is_an_error_and_leaves_sound_data(void **state)
                 assert_int_equal(e, 0);
                 break;
             }
-            if (e == 0 && kinds[k] != FAULT_SHORT_GET) /* a bad index page: what it holds is stored again */
-                fail_msg("fault kind %d at call %u was swallowed", kinds[k], (unsigned)nth);
             OK(job_init(&job, &err));
             bk_auto(repo_free) struct repo *r = open_repository(mem);
             bk_auto(index_free) struct index *x = open_index(r);
             uint64_t adopted, before = index_entries(x);
-            assert_true(readable(r, x, ids, N) >= before);
+            /* A run gets over what it has a second way for (a copy of the config, a bad index page): then
+             * nothing may be missing. */
+            uint32_t sound = readable(r, x, ids, N);
+            assert_true(sound >= before);
+            if (e == 0 && sound != N)
+                fail_msg("fault kind %d at call %u was swallowed", kinds[k], (unsigned)nth);
             OK(index_adopt_packs(x, &job, &adopted, &err));
             /* and the next run completes it */
             bk_auto(writer_free) struct writer *w = new_writer(r, x, &job, 1, 120);

@@ -87,10 +87,10 @@ static void what_is_newer_is_refused_with_a_hint(void **state)
 static void kinds_have_names(void **state)
 {
     (void)state;
-    for (unsigned k = OBJECT_CONFIG; k <= OBJECT_TOMBSTONES; k++)
+    for (unsigned k = OBJECT_CONFIG; k <= OBJECT_RETENTION; k++)
         assert_string_not_equal(object_kind_name(k), "unknown");
     assert_string_equal(object_kind_name(0), "unknown");
-    assert_string_equal(object_kind_name(12), "unknown");
+    assert_string_equal(object_kind_name(13), "unknown");
     assert_string_equal(object_kind_name(70000), "unknown");
 }
 
