@@ -69,6 +69,7 @@ static void emit(struct app *a, const struct check_report *p)
     json_object_set_new(o, "damages", text_json_u64(p->n_damages));
     json_object_set_new(o, "files_hit", text_json_u64(p->n_files_hit));
     json_object_set_new(o, "orphan_packs", text_json_u64(p->n_orphan_packs));
+    json_object_set_new(o, "packs_gone", text_json_u64(p->n_packs_gone));
     json_object_set_new(o, "stale_sessions", text_json_u64(p->n_stale_sessions));
     json_object_set_new(o, "uncopied", text_json_u64(p->n_uncopied));
     ui_emit(&a->ui, o);
@@ -88,6 +89,10 @@ static void print(struct app *a, const struct check_report *p)
         printf(_("  %s in no index: an interrupted run or a lost part of the index leaves them, and the next "
                  "backup takes them in\n"),
                TEXT_COUNTED(packs, "%llu pack", "%llu packs", p->n_orphan_packs));
+    if (p->n_packs_gone)
+        printf(_("  %s that the index names and nobody needs: deleted; the next prune takes them out of the "
+                 "index\n"),
+               TEXT_COUNTED(packs, "%llu pack", "%llu packs", p->n_packs_gone));
     if (p->n_stale_sessions)
         printf(_("  left by interrupted runs: %s (harmless)\n"),
                TEXT_COUNTED(objects, "%llu session", "%llu sessions", p->n_stale_sessions));

@@ -28,23 +28,20 @@ const struct command cmd_help = {
 };
 
 static const char *const features[] = {
-#ifdef HAVE_ARGON2
+#if HAVE_ARGON2
     "argon2",
 #endif
-#ifdef HAVE_ARCHIVE
+#if HAVE_ARCHIVE
     "archive",
 #endif
-#ifdef HAVE_MOUNT
+#if HAVE_MOUNT
     "mount",
 #endif
-#ifdef HAVE_RADOS
+#if HAVE_RADOS
     "rados",
 #endif
-#ifdef HAVE_S3
+#if HAVE_S3
     "s3",
-#endif
-#ifdef HAVE_URING
-    "uring",
 #endif
     NULL,
 };

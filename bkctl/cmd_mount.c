@@ -14,7 +14,7 @@ static const struct opt mount_opts[] = {
 
 static int mount_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
-#ifdef HAVE_MOUNT
+#if HAVE_MOUNT
     return mount_serve(a, args, ops->v[0], err);
 #else
     (void)a, (void)args, (void)ops;

@@ -8,7 +8,7 @@
 
 #include "formats/base/error.h"
 
-#ifdef HAVE_SERVE
+#if HAVE_SERVE
 #include "bkd/serve/auth.h"
 #include "bkd/serve/serve.h"
 #endif
@@ -32,7 +32,7 @@ static void help(void)
           stdout);
 }
 
-#ifdef HAVE_SERVE
+#if HAVE_SERVE
 static int report(int r, const struct bk_error *e)
 {
     fprintf(stderr, "bkd: %s\n", e->text);
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
         help();
         return 0;
     }
-#ifdef HAVE_SERVE
+#if HAVE_SERVE
     if (argc > 1 && !strcmp(argv[1], "serve"))
         return serve_command(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "token"))

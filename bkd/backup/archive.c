@@ -1,7 +1,7 @@
 /* backup_archive: an archive that libarchive can read becomes a tree snapshot. */
 #include "bkd/backup/backup.h"
 
-#ifdef HAVE_ARCHIVE
+#if HAVE_ARCHIVE
 
 #include <archive.h>
 #include <archive_entry.h>

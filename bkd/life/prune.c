@@ -137,6 +137,8 @@ static int run(struct prune *p, struct prune_opts *opts, struct bk_error *err)
             r = collection_generation(p->repo, &n, err);
     }
     if (r == 0 && !p->opts->dry_run)
+        r = bury_dead(p, err); /* with nothing to collect nobody was waited for */
+    if (r == 0 && !p->opts->dry_run)
         r = sweep_run(p, n, err);
     return r;
 }

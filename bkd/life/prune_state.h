@@ -136,6 +136,8 @@ int publish_decision(struct prune *p, struct collection *c, const uint8_t *lifte
 int wait_for_sessions(struct prune *p, uint64_t n, struct bk_error *err) BK_MUST_CHECK;
 /* BUSY while another collector lives; dead ones are fenced. */
 int wait_alone(struct prune *p, struct bk_error *err) BK_MUST_CHECK;
+/* Sessions whose process was on this host and is gone are ended. */
+int bury_dead(struct prune *p, struct bk_error *err) BK_MUST_CHECK;
 /* Any writer besides us, dead ones of this host left out? */
 int wait_any_writer(struct prune *p, bool *ret, struct bk_error *err) BK_MUST_CHECK;
 /* known: NULL, or the mark that the list came from. *ret: a byte per line, owned by the caller */

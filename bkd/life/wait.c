@@ -187,6 +187,16 @@ int wait_alone(struct prune *p, struct bk_error *err)
     return r;
 }
 
+int bury_dead(struct prune *p, struct bk_error *err)
+{
+    bk_auto(sessions_clear) struct sessions s = { 0 };
+    int r = sessions_list(p->repo, &s, err);
+    for (size_t i = 0; r == 0 && i < s.n; i++)
+        if (!is_own(p, &s.v[i]) && s.v[i].readable && sessions_fate(&s.v[i].rec) == SESSION_DEAD)
+            r = end_session(p, &s.v[i], err);
+    return r;
+}
+
 int wait_any_writer(struct prune *p, bool *ret, struct bk_error *err)
 {
     bk_auto(sessions_clear) struct sessions s = { 0 };

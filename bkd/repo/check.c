@@ -56,9 +56,6 @@ static int run(struct check *c, struct bk_error *err)
     r = check_segments(c, err);
     if (r < 0)
         return r;
-    r = collection_read(c->repo, &c->collection, err);
-    if (r < 0)
-        return r;
     r = check_packs(c, err);
     if (r < 0)
         return r;
@@ -76,10 +73,10 @@ int check_run(struct repo *r, struct job *j, const struct check_opts *o, check_d
     index_free(c.index);
     free(c.named);
     catalog_clear(&c.cat);
-    collection_clear(&c.collection);
     for (int k = 0; k < CHUNK_KINDS; k++)
         names_clear(&c.packs[k]);
     idset_clear(&c.bad_packs);
+    idset_clear(&c.gone_packs);
     idset_clear(&c.good_chunks);
     idset_clear(&c.reported);
     pthread_mutex_destroy(&c.lock);

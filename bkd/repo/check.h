@@ -35,6 +35,7 @@ struct check_report {
     uint64_t n_damages;      /* findings about objects */
     uint64_t n_files_hit;    /* files and directories hit, once per snapshot */
     uint64_t n_orphan_packs; /* in no index: left by an interrupted run */
+    uint64_t n_packs_gone;   /* the index names them, they are not there, and nobody needs them */
     uint64_t n_stale_sessions;
     uint64_t n_uncopied; /* small objects that everything hangs on, without a copy */
 };

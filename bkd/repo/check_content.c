@@ -84,11 +84,13 @@ static void hit_range(struct content_walk *w, const char *object, uint64_t offse
 static int tell_object(struct content_walk *w, const uint8_t id[static IDSET_ID], const char *object,
                        const struct bk_error *why, struct bk_error *err)
 {
-    if (idset_has(&w->c->bad_packs, id))
+    if (idset_has(&w->c->bad_packs, id) && !idset_has(&w->c->gone_packs, id))
         return 0;
     int r = idset_add(&w->c->reported, id, err);
-    if (r == 1)
+    if (r == 1) {
+        w->c->rep.n_packs_gone -= idset_has(&w->c->gone_packs, id);
         check_found(w->c, object, why);
+    }
     return r < 0 ? r : 0;
 }
 
@@ -142,6 +144,17 @@ static bool place_is_bad(const struct check *c, const struct chunk_loc *loc, con
     return !idset_has(&c->good_chunks, place);
 }
 
+/* What lies in it is needed. 0, or the code of what ends the check. */
+static int pack_gone(struct content_walk *w, const struct chunk_loc *loc, const char *object,
+                     struct bk_error *err)
+{
+    struct bk_error why = { 0 };
+    if (!idset_has(&w->c->gone_packs, loc->pack.b))
+        return 0;
+    bk_fail(&why, BK_E_ABSENT, "the pack is missing");
+    return tell_object(w, loc->pack.b, object, &why, err);
+}
+
 /* Where the data of one extent is: 0 sound, 1 damaged. */
 static int check_extent(struct content_walk *w, const struct extent *x, uint64_t offset, struct bk_error *err)
 {
@@ -171,9 +184,10 @@ static int check_extent(struct content_walk *w, const struct extent *x, uint64_t
         return 0;
     }
     char object[REPO_PATH] = "index/";
-    if (r == 1)
+    if (r == 1) {
         repo_pack_path(loc.kind, &loc.pack, object);
-    else if (r == 0)
+        r = pack_gone(w, &loc, object, err);
+    } else if (r == 0)
         r = unknown_chunk(w, &x->id, err);
     hit_range(w, object, offset, x->len);
     return check_fatal(r) ? r : 1;

@@ -42,6 +42,19 @@ static int mark_bad(struct check *c, const char *path, const pack_name *name, co
     return 0;
 }
 
+/* No finding by itself: a segment that was under way while packs were deleted may name them. It is one when a
+ * snapshot needs what was in it, and the trees will show. */
+static int see_gone(struct check *c, const pack_name *name, struct bk_error *err)
+{
+    pthread_mutex_lock(&c->lock);
+    c->rep.n_packs_gone++;
+    int r = idset_add(&c->bad_packs, name->b, err);
+    if (r >= 0)
+        r = idset_add(&c->gone_packs, name->b, err);
+    pthread_mutex_unlock(&c->lock);
+    return r < 0 ? r : 0;
+}
+
 /* One pack as a segment names it. */
 static int see_pack(struct packs *p, const struct segment_pack *sp, struct bk_error *err)
 {
@@ -51,20 +64,9 @@ static int see_pack(struct packs *p, const struct segment_pack *sp, struct bk_er
     enum chunk_kind kind = sp->kind == CHUNK_META ? CHUNK_META : CHUNK_DATA;
     repo_pack_path(kind, &sp->name, path);
     const struct names_item *item = names_find(&c->packs[kind], path);
+    if (!item)
+        return see_gone(c, &sp->name, err);
     c->rep.n_packs++;
-    if (!item && c->collection.state == COLLECTION_DECIDED &&
-        collection_shuns(&c->collection, kind, &sp->name)) {
-        /* deleted: no finding, unless something that is needed lies nowhere else */
-        c->rep.n_packs--;
-        pthread_mutex_lock(&c->lock);
-        int r = idset_add(&c->bad_packs, sp->name.b, err);
-        pthread_mutex_unlock(&c->lock);
-        return r < 0 ? r : 0;
-    }
-    if (!item) {
-        bk_fail(&why, BK_E_ABSENT, "the pack is missing");
-        return mark_bad(c, path, &sp->name, &why, err);
-    }
     size_t at = (size_t)(item - c->packs[kind].v);
     if (p->named[kind][at])
         return 0;

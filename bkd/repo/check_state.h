@@ -15,7 +15,6 @@
 #include <pthread.h>
 
 #include "bkd/repo/check.h"
-#include "bkd/repo/collection.h"
 #include "bkd/repo/idset.h"
 #include "bkd/repo/names.h"
 
@@ -27,7 +26,6 @@ struct check {
     void *ctx;
     struct index *index;
     struct catalog cat;
-    struct collection collection; /* what it deletes may be gone from the store and not from the index yet */
     struct names packs[CHUNK_KINDS]; /* that are there */
     struct segment_pack *named;      /* owned: that the sound pages of segments name, some more than once */
     size_t n_named, cap_named;
@@ -38,6 +36,7 @@ struct check {
     pthread_mutex_t lock; /* guards all below, and calls of fn */
     struct check_report rep;
     struct idset bad_packs;   /* by name */
+    struct idset gone_packs;  /* those of them that are not there; told when something in them is needed */
     struct idset good_chunks; /* of bad packs, by check_place */
     struct idset reported;    /* ids of objects whose damage was told */
 };

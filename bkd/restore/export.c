@@ -1,6 +1,6 @@
 #include "bkd/restore/export.h"
 
-#ifdef HAVE_ARCHIVE
+#if HAVE_ARCHIVE
 
 #include <errno.h>
 #include <fcntl.h>

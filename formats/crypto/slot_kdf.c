@@ -1,7 +1,7 @@
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 
-#ifdef HAVE_ARGON2
+#if HAVE_ARGON2
 #include <argon2.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -12,7 +12,7 @@
 
 enum { SCRYPT_R = 8, SCRYPT_EXPONENT = 16, ARGON2_MEMORY_KIB = 64 << 10, ARGON2_PASSES = 1 };
 
-#ifdef HAVE_ARGON2
+#if HAVE_ARGON2
 enum { KDF_DEFAULT = SLOT_KDF_ARGON2ID, ARGON2_HERE = 1 };
 #else
 enum { KDF_DEFAULT = SLOT_KDF_SCRYPT, ARGON2_HERE = 0 };
@@ -105,7 +105,7 @@ static int scrypt(const struct slot *s, const uint8_t *passphrase, size_t len, u
     return EVP_KDF_derive(ctx, key, SUITE_KEY, params) == 1 ? 0 : primitive_fail(err, "scrypt");
 }
 
-#ifdef HAVE_ARGON2
+#if HAVE_ARGON2
 /* Filling fresh memory costs more in page faults than Argon2id itself takes: huge pages more than halve the
  * time. A system that has none to give ignores the advice. */
 static int huge_allocate(uint8_t **ret, size_t len)

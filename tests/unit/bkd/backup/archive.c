@@ -1,6 +1,6 @@
 #include "backup_fixture.h"
 
-#ifdef HAVE_ARCHIVE
+#if HAVE_ARCHIVE
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -347,6 +347,51 @@ static void a_sound_repository_has_no_findings(void **state)
     }
 }
 
+static int take_name(void *ctx, const char *name, uint64_t size, struct bk_error *err)
+{
+    (void)size, (void)err;
+    snprintf(ctx, REPO_PATH, "%s", name);
+    return 0;
+}
+
+/* What a writer that was taken for dead may leave: its segment lands after the packs that it names were
+ * deleted. */
+static void a_pack_that_is_gone_is_damage_only_when_somebody_needs_it(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct store *mem = make(SUITE_AES256_GCM);
+    struct repo *r = open_mem(mem);
+    struct told t = { 0 };
+    uint64_t bytes;
+    bk_auto(index_free) struct index *x = NULL;
+    OK(index_open(r, NULL, NULL, &x, &err));
+    struct segment_entry entry = { .id = { .b = { 9 } } };
+    struct segment_frame frame = { .offset = 64, .stored_len = 100, .raw_len = 200 };
+    struct segment_pack pack = { .name = { .b = { 1, 2, 3 } }, .kind = CHUNK_DATA, .bytes = 4096 };
+    OK(index_put_segment(x,
+                         &(struct segment_input){ .entries = &entry,
+                                                  .n_entries = 1,
+                                                  .frames = &frame,
+                                                  .n_frames = 1,
+                                                  .packs = &pack,
+                                                  .n_packs = 1 },
+                         &bytes, &err));
+    struct check_report rep = run_check(r, &(struct check_opts){ .read_data = true }, &t);
+    assert_int_equal(t.objects + t.files.n, 0);
+    assert_int_equal(rep.n_packs_gone, 1);
+
+    char path[REPO_PATH];
+    OK(store_list(mem, "data/", take_name, path, &err));
+    OK(store_remove(mem, path, &err));
+    rep = run_check(r, &(struct check_opts){ .read_data = true }, &t);
+    assert_int_equal(rep.n_packs_gone, 1);
+    assert_string_equal(t.last, path);
+    assert_true(t.files.n > 0);
+    repo_free(r);
+    store_free(mem);
+}
+
 static void orphans_and_stale_sessions_are_counted_and_no_damage(void **state)
 {
     (void)state;
@@ -541,6 +586,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_repository_has_no_findings),
+        cmocka_unit_test(a_pack_that_is_gone_is_damage_only_when_somebody_needs_it),
         cmocka_unit_test(orphans_and_stale_sessions_are_counted_and_no_damage),
         cmocka_unit_test(every_damage_of_every_object_is_told),
         cmocka_unit_test(a_missing_pack_is_told_with_its_files_without_reading_data),
