@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bkctl/command.h"
@@ -21,6 +22,10 @@ static void on_signal(int sig)
 
 int app_init(struct app *a, struct bk_error *err)
 {
+    /* the stores look there, and no thread runs yet */
+    if (a->g.token_file &&
+        (unsetenv("BKCTL_TOKEN") < 0 || setenv("BKCTL_TOKEN_FILE", a->g.token_file, 1) < 0))
+        return bk_fail_errno(err, errno, "take the token from %s", a->g.token_file);
     if (a->g.memory < JOB_MEMORY_MIN || a->g.memory > SIZE_MAX / 2)
         return bk_fail(err, BK_E_USAGE, "--memory is at least %zu MiB", JOB_MEMORY_MIN >> 20);
     a->job.n_threads = (unsigned)a->g.threads;

@@ -15,7 +15,7 @@
 
 struct globals {
     const char *repo;
-    const char *password_file, *password_command, *key_file, *identity;
+    const char *password_file, *password_command, *key_file, *identity, *token_file;
     bool json, quiet;
     int verbose;
     uint64_t memory;

@@ -41,7 +41,7 @@ static const char *const features[] = {
     "rados",
 #endif
 #if HAVE_S3
-    "s3",
+    "s3",      "https",
 #endif
     NULL,
 };

@@ -24,6 +24,8 @@ const struct opt global_opts[] = {
     OPT_STR(struct globals, key_file, 0, "key-file", N_("FILE"), N_("unlock with the bytes of a key file"),
             .conflicts = "identity"),
     OPT_STR(struct globals, identity, 0, "identity", N_("FILE"), N_("unlock with a private key (PEM)")),
+    OPT_STR(struct globals, token_file, 0, "token-file", N_("FILE"),
+            N_("show the token in FILE to the servers of https:// repositories")),
     OPT_FLAG(struct globals, json, 0, "json",
              N_("print JSON: one object, or a line each while work goes on")),
     OPT_FLAG(struct globals, quiet, 'q', "quiet", N_("print no progress and no summary"),

@@ -159,6 +159,15 @@ void man_page(FILE *f, const struct command *c)
     put(f, _("the repository, when --repo is not given"));
     fputs("\n.TP\nBKCTL_PASSWORD\n", f);
     put(f, _("the passphrase, when no option names a secret"));
+    fputs("\n.TP\nBKCTL_TOKEN, BKCTL_TOKEN_FILE, BKCTL_TOKEN_COMMAND\n", f);
+    put(f,
+        _("the token for https:// repositories: itself, the file that holds it, the command that prints it"));
+    fputs(
+        "\n.TP\nAWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, BKCTL_S3_CREDENTIALS_COMMAND,\n"
+        "AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE\n",
+        f);
+    put(f, _("the keys for s3:// repositories: themselves, the command that prints them, their file and the "
+             "section in it"));
     fprintf(f, "\n.SH %s\n", _("SEE ALSO"));
     fputs(c ? "bkctl(1)\n" : "docs/json.md, docs/errors.md\n", f);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bkd/life/received.h"
 #include "bkd/repo/names.h"
 #include "bkd/repo/notes.h"
 #include "bkd/repo/session.h"
@@ -30,6 +31,8 @@ static int begin(struct repo *r, const struct retention_input *what, catalog_dam
 {
     const struct world *w = repo_world(r);
     int rc = catalog_load(r, damaged, ctx, &p->catalog, err);
+    if (rc == 0)
+        rc = received_load(r, &p->catalog, err);
     if (rc == 0)
         rc = lock_read(r, &p->lock, err);
     if (rc < 0)
@@ -184,6 +187,7 @@ static int remove_one(struct repo *r, const struct names *notes, const struct ca
     int rc = store_remove(repo_store(r), path, err);
     if (rc < 0)
         return bk_context(err, "remove %s", path);
+    received_forget(r, i);
     return remove_notes(r, notes, i->snap.id, err);
 }
 

@@ -24,9 +24,36 @@ static const struct snapshot *snap(const struct group *g, size_t i)
     return &g->in->v[i].snap;
 }
 
-int64_t retention_commit_ns(const struct snapshot *s)
+static int64_t commit_by_client(const struct snapshot *s)
 {
     return s->end_ns > s->start_ns ? s->end_ns : s->start_ns;
+}
+
+int64_t retention_commit_ns(const struct catalog_item *i)
+{
+    return i->received_ns ? i->received_ns : commit_by_client(&i->snap);
+}
+
+/* How long it ran its own clock can tell, even one that is wrong. */
+int64_t retention_start_ns(const struct catalog_item *i)
+{
+    int64_t ran, start;
+    if (!i->received_ns)
+        return i->snap.start_ns;
+    if (__builtin_sub_overflow(commit_by_client(&i->snap), i->snap.start_ns, &ran) ||
+        __builtin_sub_overflow(i->received_ns, ran, &start))
+        return i->received_ns;
+    return start;
+}
+
+static int64_t start_of(const struct group *g, size_t i)
+{
+    return retention_start_ns(&g->in->v[i]);
+}
+
+static int64_t commit_of(const struct group *g, size_t i)
+{
+    return retention_commit_ns(&g->in->v[i]);
 }
 
 static bool contains(const struct snapshot_list *l, const char *tag)
@@ -57,15 +84,14 @@ static int64_t local_s(const struct retention_input *in, int64_t ns)
 static bool dated_after_now(const struct group *g, size_t i)
 {
     int64_t latest;
-    return !__builtin_add_overflow(g->in->now_ns, FUTURE_NS, &latest) &&
-           retention_commit_ns(snap(g, i)) > latest;
+    return !__builtin_add_overflow(g->in->now_ns, FUTURE_NS, &latest) && commit_of(g, i) > latest;
 }
 
 static bool ran_too_long(const struct group *g, size_t i)
 {
     int64_t ran;
     const struct snapshot *s = snap(g, i);
-    return __builtin_sub_overflow(retention_commit_ns(s), s->start_ns, &ran) || ran > RUN_MAX_NS;
+    return __builtin_sub_overflow(commit_by_client(s), s->start_ns, &ran) || ran > RUN_MAX_NS;
 }
 
 /* A longest run of dates that do not go back, by patience sorting: best[k] ends the run of length k+1 that
@@ -77,7 +103,7 @@ static void find_chain(struct group *g, const size_t *from, size_t n)
         size_t lo = 0, hi = len;
         while (lo < hi) {
             size_t mid = lo + (hi - lo) / 2;
-            if (retention_commit_ns(snap(g, from[best[mid]])) <= retention_commit_ns(snap(g, from[i])))
+            if (commit_of(g, from[best[mid]]) <= commit_of(g, from[i]))
                 lo = mid + 1;
             else
                 hi = mid;
@@ -125,7 +151,7 @@ static void by_last(struct group *g)
 
 static int64_t period_of(const struct group *g, enum retention_rule rule, size_t i)
 {
-    int64_t s = local_s(g->in, snap(g, i)->start_ns);
+    int64_t s = local_s(g->in, start_of(g, i));
     struct calendar_date d;
     calendar_date(s, &d);
     switch (rule) {
@@ -178,7 +204,7 @@ static int by_periods(struct group *g, struct bk_error *err)
     if (!d)
         return bk_fail_errno(err, ENOMEM, "decide what to keep");
     for (size_t k = 0; k < g->n_chain; k++)
-        d[k] = (struct dated){ snap(g, g->chain[k])->start_ns, k, g->chain[k] };
+        d[k] = (struct dated){ start_of(g, g->chain[k]), k, g->chain[k] };
     qsort(d, g->n_chain, sizeof *d, by_start);
     for (int rule = RETENTION_HOURLY; rule < RETENTION_COUNTED; rule++)
         by_period(g, (enum retention_rule)rule, d);
@@ -191,11 +217,11 @@ static void by_within(struct group *g)
     if (calendar_span_is_zero(&g->in->rules.within) || !g->n_chain)
         return;
     for (size_t k = 0; k < g->n_chain; k++)
-        if (snap(g, g->chain[k])->start_ns > newest)
-            newest = snap(g, g->chain[k])->start_ns;
+        if (start_of(g, g->chain[k]) > newest)
+            newest = start_of(g, g->chain[k]);
     int64_t edge = calendar_before(local_s(g->in, newest), &g->in->rules.within);
     for (size_t k = 0; k < g->n; k++)
-        if (local_s(g->in, snap(g, g->member[k])->start_ns) > edge)
+        if (local_s(g->in, start_of(g, g->member[k])) > edge)
             g->verdict[g->member[k]].why |= RETENTION_WITHIN;
 }
 
@@ -318,10 +344,11 @@ void retention_free_at(const struct catalog_item *v, size_t n, int64_t now_ns, u
     int64_t latest = INT64_MIN;
     int64_t minimum = minimum_s > INT64_MAX ? INT64_MAX : (int64_t)minimum_s;
     for (size_t i = 0; i < n; i++) {
-        int64_t commit = retention_commit_ns(&v[i].snap);
-        if (commit <= now_ns && commit > latest)
-            latest = commit;
-        int64_t from = commit > latest ? commit : latest;
+        int64_t received = retention_commit_ns(&v[i]), dated = commit_by_client(&v[i].snap);
+        if (received <= now_ns && received > latest)
+            latest = received;
+        int64_t from = received > latest ? received : latest;
+        from = dated > from ? dated : from;
         if (__builtin_add_overflow(from / NS, minimum, &ret_s[i]))
             ret_s[i] = INT64_MAX;
     }

@@ -15,10 +15,11 @@
  *   - the newest complete snapshot of each group
  *   - what is on hold, and what is younger than the repository's minimum retention
  *   - an incomplete snapshot, while no complete one of its group follows
- *   - clocks of clients are not believed: a snapshot dated more than ten minutes after `now`, one that claims
- * to have run for more than 31 days, and one whose date contradicts the server's order is neither counted nor
- *     removed. Which ones contradict it: all outside of a longest run of the group's snapshots, in server
- *     order, whose dates do not go back. So a wrong clock can make snapshots stay, never go.
+ *   - clocks of clients are not believed: where a server has noted when it took a snapshot, that is its date
+ *     and its place in the order (received.h). Elsewhere, a snapshot dated more than ten minutes after `now`,
+ * one that claims to have run for more than 31 days, and one whose date contradicts the server's order is
+ * neither counted nor removed. Which ones contradict it: all outside of a longest run of the group's
+ * snapshots, in server order, whose dates do not go back. So a wrong clock can make snapshots stay, never go.
  *
  * docs/design/retention.md. Any thread. */
 #ifndef BKD_LIFE_RETENTION_H
@@ -93,12 +94,15 @@ bool retention_rules_any(const struct retention_rules *r);
 /* ret: in->n verdicts. *ret_groups: how many groups there are. NOMEM. */
 int retention_decide(const struct retention_input *in, struct retention_verdict *ret, size_t *ret_groups,
                      struct bk_error *err) BK_MUST_CHECK;
-/* From when on each of the n snapshots may go, Unix seconds: its commit plus the minimum, where a snapshot
- * counts as committed no earlier than any before it in server order that is not dated after now. */
+/* From when on each of the n snapshots may go, Unix seconds: its commit plus the minimum, by the clock of the
+ * server or of the client, whichever is later; and a snapshot counts as committed no earlier than any before
+ * it in server order that is not dated after now. */
 void retention_free_at(const struct catalog_item *v, size_t n, int64_t now_ns, uint64_t minimum_s,
                        int64_t *ret_s);
-/* When it was committed, by the clock of its client. */
-int64_t retention_commit_ns(const struct snapshot *s);
+/* When it was committed and when it was started: by the clock of the server that took it where one did, and
+ * how long it ran before by that of its client; else all by the client's. */
+int64_t retention_commit_ns(const struct catalog_item *i);
+int64_t retention_start_ns(const struct catalog_item *i);
 
 enum { RETENTION_TEXT = 512 };
 /* All reasons in words, translated: "last (1 of 3), day 2026-11-26 (1 of 7)". */

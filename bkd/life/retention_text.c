@@ -53,7 +53,7 @@ static void counted(const struct retention_input *in, const struct catalog_item 
 {
     char p[48] = "";
     unsigned nth = v->nth[rule], of = in->rules.count[rule];
-    int64_t ns = item->snap.start_ns;
+    int64_t ns = retention_start_ns(item);
     struct calendar_date d = date_of(in, ns / 1000000000 - (ns % 1000000000 < 0));
     period(rule, &d, p);
     switch (rule) {

@@ -7,7 +7,9 @@
 
 struct catalog_item {
     struct snapshot snap;
-    struct note note; /* number 0: none; else note.tags replaces snap.tags */
+    struct note note;    /* number 0: none; else note.tags replaces snap.tags */
+    int64_t received_ns; /* by the clock of the server that took it; 0: none did, or received_load was not
+                            asked */
 };
 struct catalog {
     struct catalog_item *v; /* owned, by (sequence, start) */

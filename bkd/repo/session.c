@@ -230,16 +230,6 @@ int session_hold(struct repo *r, struct job *j, const char *purpose, struct sess
     return 0;
 }
 
-void session_take_over(struct session *s)
-{
-    s->renews = false; /* threads stay behind */
-    pthread_mutex_init(&s->lock, NULL);
-    s->renewed.pid = s->record.pid = (uint64_t)getpid();
-    sessions_process(s->renewed.process);
-    (void)renew(s);
-    s->renews = pthread_create(&s->thread, NULL, keep_renewed, s) == 0;
-}
-
 const struct collection *session_collection(const struct session *s)
 {
     return &s->collection;

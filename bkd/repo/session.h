@@ -20,9 +20,6 @@ int session_open(struct repo *r, enum session_role role, const char *purpose, st
  * is logged, and the collector will not wait. Open it before the catalogue is loaded. NOMEM. */
 int session_hold(struct repo *r, struct job *j, const char *purpose, struct session **ret,
                  struct bk_error *err) BK_MUST_CHECK;
-/* In a child that goes on with the work of its parent, which has exited or is about to: the session is the
- * child's from now on. Best effort: what cannot be put is put by the next renewal. */
-void session_take_over(struct session *s);
 const struct session_record *session_record(const struct session *s);
 /* What the collector said when it opened: index_guard. */
 const struct collection *session_collection(const struct session *s);

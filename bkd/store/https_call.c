@@ -50,7 +50,7 @@ static int explain(const struct https_call *q, const struct s3_http_answer *a, s
     said(a, text);
     bk_fail(err, code, "%s %s: HTTP %d%s%s", q->method, q->path, a->status, text[0] ? ": " : "", text);
     if (a->status == 401)
-        return bk_hint(err, "set BKCTL_TOKEN or ?token-file=, or ?cert= and ?key=");
+        return bk_hint(err, "set BKCTL_TOKEN, --token-file or ?token-file=, or ?cert= and ?key=");
     if (a->status == 403)
         return bk_hint(err, "the server's configuration says who is reader, writer or collector");
     if (a->status == 507)

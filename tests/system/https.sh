@@ -75,6 +75,10 @@ head -c 20000000 /dev/urandom >"$S/big"
 
 step "init, backup, restore, each by its role"
 expect 3 as admin "$M" snapshots
+expect 3 "$BKCTL" --key-file "$W/key" -r "$M" --token-file "$W/admin" snapshots
+wrong 14 "." "token-file" env BKCTL_TOKEN=x "$BKCTL" --key-file "$W/key" -r "$M" snapshots
+expect 3 env BKCTL_TOKEN=x "$BKCTL" --key-file "$W/key" -r "$M" --token-file "$W/admin" snapshots
+"$BKCTL" version --json | jq -e '.features | index("https")' >/dev/null || fail "https is no feature"
 expect 0 as admin "$M" init
 expect 0 as admin "$M" store probe
 expect 4 as admin "$M" init

@@ -1,6 +1,7 @@
 #include "tests/unit/bkd/repo/repo_fixture.h"
 
 #include "bkd/life/forget.h"
+#include "bkd/life/received.h"
 #include "bkd/repo/copies.h"
 #include "bkd/repo/session.h"
 
@@ -114,6 +115,61 @@ static void rules_remove_snapshots_and_their_notes(void **state)
     forget_plan_clear(&plan);
     assert_int_equal(by_rules(&p, 0, &plan, &err), BK_E_USAGE);
     end_place(&p);
+}
+
+static void receive(struct place *p, const char *hex, const char *note)
+{
+    struct bk_error err = { 0 };
+    char path[256];
+    snprintf(path, sizeof path, "received/snapshots/%s", hex);
+    OK(store_put(p->mem, path, note, strlen(note), &err));
+}
+
+static void the_server_says_when_and_in_which_order(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct place p = new_place();
+    struct forget_plan plan = { 0 };
+    struct forget_report rep = { 0 };
+    char hex[4][2 * SESSION_ID + 1], note[64];
+    /* The second and the third came the other way round: their client made up the sequence. All are dated
+     * years back. */
+    static const int came[4] = { 90, 95, 94, 99 };
+    for (int i = 0; i < 4; i++) {
+        add(&p, "home", 1 + i, hex[i]);
+        snprintf(note, sizeof note, "1 %lld laptop\n", (long long)(came[i] * DAY * NS));
+        receive(&p, hex[i], note);
+    }
+    OK(lock_set(p.repo, 7 * DAY, "owner", &err));
+    OK(by_rules(&p, 1, &plan, &err));
+    assert_int_equal(plan.n_remove, 1);
+    assert_int_equal(plan.n_keep, 3);
+    assert_memory_equal(plan.catalog.v[3].snap.id, plan.in.v[3].snap.id, SESSION_ID);
+    char second[2 * SESSION_ID + 1];
+    object_hex(plan.catalog.v[1].snap.id, SESSION_ID, second);
+    assert_string_equal(second, hex[2]);
+    assert_false(plan.verdict[0].keep);
+    assert_int_equal(plan.verdict[1].why, RETENTION_MINIMUM);
+    assert_true(plan.verdict[1].free_s == 101 * DAY);
+    OK(forget_carry_out(p.repo, &p.job, &plan, NULL, NULL, &rep, &err));
+    assert_int_equal(rep.n_removed, 1);
+    assert_int_equal(count_objects(p.mem, "received/"), 3); /* its note went as well */
+    forget_plan_clear(&plan);
+    assert_int_equal(by_name(&p, hex[1], &plan, &err), BK_E_PERM);
+    end_place(&p);
+}
+
+static void notes_of_a_server_that_make_no_sense_count_as_none(void **state)
+{
+    (void)state;
+    static const char *const odd[] = {
+        "",         "1 ",       "1 5\n", "2 5 a\n", "1 -5 a\n", "1 5 a", "1 99999999999999999999 a\n",
+        "1  5 a\n", "x 1 5 a\n"
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        assert_true(received_parse(odd[i], strlen(odd[i])) == 0);
+    assert_true(received_parse("1 5 a\n", 6) == 5);
 }
 
 static void holds_are_kept_even_when_set_in_between(void **state)
@@ -304,6 +360,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_remove_snapshots_and_their_notes),
+        cmocka_unit_test(the_server_says_when_and_in_which_order),
+        cmocka_unit_test(notes_of_a_server_that_make_no_sense_count_as_none),
         cmocka_unit_test(holds_are_kept_even_when_set_in_between),
         cmocka_unit_test(nothing_younger_than_the_minimum_goes),
         cmocka_unit_test(the_minimum_never_shrinks),

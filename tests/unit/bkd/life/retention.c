@@ -260,6 +260,39 @@ static void the_minimum_has_the_last_word(void **ctx)
     assert_true(free_at[0] == INT64_MAX);
 }
 
+/* A client whose clock is wrong by years, and one that lies, beside a server that noted when they came. */
+static void received_times_count_where_there_are_any(void **ctx)
+{
+    (void)ctx;
+    struct set s = { 0 };
+    int64_t free_at[MOST];
+    for (int day = 1; day <= 4; day++) {
+        struct catalog_item *i = add(&s, at(2001, 1, day, 0)); /* 25 years slow */
+        i->received_ns = (at(2026, 1, 10 + day, 0) + MINUTE) * NS;
+    }
+    add(&s, at(2026, 1, 14, 12))->received_ns = at(2026, 1, 14, 13) * NS;
+    struct retention_input in = input(&s);
+    in.now_ns = at(2026, 1, 15, 0) * NS;
+    in.rules.count[RETENTION_DAILY] = 2;
+    decide(&s, &in);
+    expect(&s, "--+-+"); /* the day of the server */
+    assert_true(retention_start_ns(&s.v[0]) == at(2026, 1, 11, 0) * NS);
+    in.minimum_s = 3 * DAY;
+    decide(&s, &in);
+    expect(&s, "-++++");
+    retention_free_at(s.v, s.n, in.now_ns, in.minimum_s, free_at);
+    assert_true(free_at[0] == at(2026, 1, 14, 0) + MINUTE);
+    /* dated ahead by its client: the later of both */
+    s.v[4].snap.start_ns = s.v[4].snap.end_ns = at(2026, 2, 1, 0) * NS;
+    retention_free_at(s.v, s.n, in.now_ns, in.minimum_s, free_at);
+    assert_true(free_at[4] == at(2026, 2, 4, 0));
+    /* how long it claims to have run moves it by no more than any client may claim */
+    s.v[0].snap.start_ns = INT64_MIN;
+    assert_true(retention_start_ns(&s.v[0]) == s.v[0].received_ns);
+    decide(&s, &in);
+    assert_int_equal(s.verdict[0].why, RETENTION_ORDER);
+}
+
 /* --- the model --- */
 
 static uint64_t seed = 1;
@@ -393,6 +426,7 @@ int main(void)
         cmocka_unit_test(incomplete_ones_stand_for_nothing),
         cmocka_unit_test(wrong_clocks_only_make_things_stay),
         cmocka_unit_test(the_minimum_has_the_last_word),
+        cmocka_unit_test(received_times_count_where_there_are_any),
         cmocka_unit_test(the_model_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
