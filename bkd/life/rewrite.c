@@ -37,10 +37,19 @@ static void close_segment(struct rewrite *w)
     w->lines = NULL;
 }
 
+/* A pack that was not listed is asked for: a listing may be late, and what it hides must not be forgotten. */
 static bool stays(const struct rewrite *w, const struct segment_pack *p)
 {
-    uint32_t at = p->kind < CHUNK_KINDS ? packs_find(w->packs, p->kind, &p->name) : PACK_NONE;
-    return at != PACK_NONE && !(w->packs->v[at].flags & PACK_DOOMED);
+    struct bk_error ignored = { 0 };
+    char path[REPO_PATH];
+    uint64_t size;
+    if (p->kind >= CHUNK_KINDS)
+        return false;
+    uint32_t at = packs_find(w->packs, p->kind, &p->name);
+    if (at != PACK_NONE)
+        return !(w->packs->v[at].flags & PACK_DOOMED);
+    repo_pack_path(p->kind, &p->name, path);
+    return store_stat(repo_store(w->p->repo), path, &size, &ignored) != BK_E_ABSENT;
 }
 
 /* Read its tables. *ret: does it name a pack that goes? */

@@ -52,7 +52,7 @@ static int put_named(struct store *s, const char *path, const struct bk_buf *byt
     bk_auto(bk_buf_clear) struct bk_buf there = BK_BUF(0);
     struct bk_error why = { 0 };
     int r = store_put(s, path, bytes->data, bytes->len, err);
-    if (r != BK_E_EXISTS)
+    if (r != BK_E_EXISTS && r != BK_E_IO)
         return r;
     r = store_get_all(s, path, bytes->len, &there, &why);
     if (r == 0 && there.len == bytes->len && memcmp(there.data, bytes->data, bytes->len) == 0)

@@ -2,7 +2,11 @@
 #include "bkd/repo/repo.h"
 #include "bkd/repo/repo_build.h"
 
-/* 1 when exactly these bytes stand under the name, 0 when nothing or something else does. */
+/* Bytes by which an object is known as ours: a header, a length, and 16 random bytes at least. */
+enum { OURS = 36 };
+
+/* 1 when exactly these bytes stand under the name, 0 when nothing or something else does. A beginning of them
+ * is a put of ours that broke off, in a store that shows such things: it goes. */
 static int stands_there(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
 {
     bk_auto(bk_buf_clear) struct bk_buf there = BK_BUF(0);
@@ -11,7 +15,10 @@ static int stands_there(struct store *s, const char *name, const void *data, siz
         return 0;
     if (r < 0)
         return r;
-    return there.len == len && (!len || memcmp(there.data, data, len) == 0);
+    bool begins = there.len <= len && (!there.len || memcmp(there.data, data, there.len) == 0);
+    if (begins && there.len < len && there.len >= OURS)
+        return store_remove(s, name, err);
+    return begins && there.len == len;
 }
 
 int repo_put_sure(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)

@@ -33,19 +33,27 @@ static int pack_name_of(struct uploader *u, const struct packed *p, pack_name *r
     return suite_hash(repo_keyring(u->repo)->suite, p->bytes.data, p->bytes.len, ret->b, err);
 }
 
-/* The name is the hash of the content: what stands there already is the same pack, if it is whole. */
+/* The name is the hash of sealed content: what stands there is the same pack, or half of it from a put that
+ * broke off, in a store that shows such things. */
 static int put_pack(struct uploader *u, const struct packed *p, const char *path, struct bk_error *err)
 {
-    job_rate_take(&u->rate, p->bytes.len);
-    int r = store_put(repo_store(u->repo), path, p->bytes.data, p->bytes.len, err);
-    if (r != BK_E_EXISTS)
-        return r;
-    uint64_t size;
-    r = store_stat(repo_store(u->repo), path, &size, err);
-    if (r == 0 && size != p->bytes.len)
-        r = bk_fail(err, BK_E_CORRUPT, "%llu bytes stand there under the same name",
-                    (unsigned long long)size);
-    return r;
+    enum { TRIES = 3 };
+    struct store *s = repo_store(u->repo);
+    for (int i = 1;; i++) {
+        struct bk_error why = { 0 };
+        uint64_t size;
+        job_rate_take(&u->rate, p->bytes.len);
+        int r = store_put(s, path, p->bytes.data, p->bytes.len, err);
+        if (r != BK_E_EXISTS && r != BK_E_IO)
+            return r;
+        int there = store_stat(s, path, &size, &why);
+        if (there == 0 && size == p->bytes.len)
+            return 0;
+        if (there == 0)
+            there = store_remove(s, path, &why);
+        if (there < 0 || i == TRIES)
+            return r;
+    }
 }
 
 static void count(struct uploader *u, uint64_t bytes)

@@ -1,7 +1,13 @@
 #include "bkd/store/fault.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LAST_PUTS = 8, NAME = 256 };
 
 struct fault {
     struct store store;
@@ -10,9 +16,12 @@ struct fault {
     uint64_t nth;
     atomic_uint_fast64_t calls;
     atomic_bool fired;
+    pthread_mutex_t lock; /* guards the two below */
+    char last[LAST_PUTS][NAME];
+    unsigned n_put;
 };
 
-enum slot { SLOT_PUT, SLOT_GET, SLOT_OTHER };
+enum slot { SLOT_PUT, SLOT_GET, SLOT_REMOVE, SLOT_LIST, SLOT_OTHER };
 
 static bool counts(enum store_fault_kind kind, enum slot slot)
 {
@@ -21,10 +30,16 @@ static bool counts(enum store_fault_kind kind, enum slot slot)
     case FAULT_FLIP_GET:
         return slot == SLOT_GET;
     case FAULT_NOSPACE:
+    case FAULT_SHORT_PUT:
         return slot == SLOT_PUT;
+    case FAULT_TWICE:
+        return slot == SLOT_PUT || slot == SLOT_REMOVE;
+    case FAULT_STALE_LIST:
+        return slot == SLOT_LIST;
     case FAULT_ERROR:
     case FAULT_LOST_ACK:
     case FAULT_CUT:
+    case FAULT_SLOW:
         break;
     }
     return true;
@@ -40,7 +55,9 @@ static bool trip(struct fault *f, enum slot slot)
     if (!f->nth || !(n == f->nth || (lasting && n > f->nth)))
         return false;
     atomic_store(&f->fired, true);
-    return true;
+    if (f->kind == FAULT_SLOW)
+        nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+    return f->kind != FAULT_SLOW;
 }
 
 static int injected(struct fault *f, const char *what, const char *name, struct bk_error *err)
@@ -50,15 +67,42 @@ static int injected(struct fault *f, const char *what, const char *name, struct 
     return bk_fail(err, BK_E_IO, "%s %s: input/output error (injected)", what, name);
 }
 
+static void note_put(struct fault *f, const char *name)
+{
+    pthread_mutex_lock(&f->lock);
+    snprintf(f->last[f->n_put++ % LAST_PUTS], NAME, "%s", name);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static bool put_lately(struct fault *f, const char *name)
+{
+    bool lately = false;
+    pthread_mutex_lock(&f->lock);
+    for (int i = 0; i < LAST_PUTS && !lately; i++)
+        lately = strcmp(f->last[i], name) == 0;
+    pthread_mutex_unlock(&f->lock);
+    return lately;
+}
+
 static int fault_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
 {
     struct fault *f = (struct fault *)s;
+    int r;
+    note_put(f, name);
     if (!trip(f, SLOT_PUT))
         return store_put(f->below, name, data, len, err);
-    if (f->kind == FAULT_LOST_ACK) {
-        int r = store_put(f->below, name, data, len, err);
+    switch (f->kind) {
+    case FAULT_TWICE:
+        r = store_put(f->below, name, data, len, err);
+        return r < 0 ? r : store_put(f->below, name, data, len, err);
+    case FAULT_LOST_ACK:
+    case FAULT_SHORT_PUT:
+        r = store_put(f->below, name, data, f->kind == FAULT_SHORT_PUT ? len / 2 : len, err);
         if (r < 0)
             return r;
+        break;
+    default:
+        break;
     }
     return injected(f, "put", name, err);
 }
@@ -86,24 +130,40 @@ static int fault_stat(struct store *s, const char *name, uint64_t *ret_size, str
     return trip(f, SLOT_OTHER) ? injected(f, "stat", name, err) : store_stat(f->below, name, ret_size, err);
 }
 
+struct stale {
+    struct fault *f;
+    store_list_fn *fn;
+    void *ctx;
+};
+
+static int list_older(void *ctx, const char *name, uint64_t size, struct bk_error *err)
+{
+    struct stale *l = ctx;
+    return put_lately(l->f, name) ? 0 : l->fn(l->ctx, name, size, err);
+}
+
 static int fault_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err)
 {
     struct fault *f = (struct fault *)s;
-    return trip(f, SLOT_OTHER) ? injected(f, "list", prefix, err)
-                               : store_list(f->below, prefix, fn, ctx, err);
+    struct stale stale = { .f = f, .fn = fn, .ctx = ctx };
+    if (!trip(f, SLOT_LIST))
+        return store_list(f->below, prefix, fn, ctx, err);
+    if (f->kind == FAULT_STALE_LIST)
+        return store_list(f->below, prefix, list_older, &stale, err);
+    return injected(f, "list", prefix, err);
 }
 
 static int fault_remove(struct store *s, const char *name, struct bk_error *err)
 {
     struct fault *f = (struct fault *)s;
-    if (!trip(f, SLOT_OTHER))
+    if (!trip(f, SLOT_REMOVE))
         return store_remove(f->below, name, err);
-    if (f->kind == FAULT_LOST_ACK) {
+    if (f->kind == FAULT_LOST_ACK || f->kind == FAULT_TWICE) {
         int r = store_remove(f->below, name, err);
         if (r < 0)
             return r;
     }
-    return injected(f, "remove", name, err);
+    return f->kind == FAULT_TWICE ? store_remove(f->below, name, err) : injected(f, "remove", name, err);
 }
 
 static int fault_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)
@@ -123,6 +183,7 @@ static void fault_free(struct store *s)
 {
     struct fault *f = (struct fault *)s;
     store_free(f->below);
+    pthread_mutex_destroy(&f->lock);
     free(f);
 }
 
@@ -148,6 +209,7 @@ int store_fault_new(struct store *below, enum store_fault_kind kind, uint64_t nt
     f->below = below;
     f->kind = kind;
     f->nth = nth;
+    pthread_mutex_init(&f->lock, NULL);
     *ret = &f->store;
     return 0;
 }

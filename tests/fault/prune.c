@@ -226,6 +226,30 @@ static void a_store_that_goes_away_loses_nothing(void **state)
     sweep(FAULT_CUT, "store is gone from a call on");
 }
 
+static void half_written_objects_lose_nothing(void **state)
+{
+    (void)state;
+    sweep(FAULT_SHORT_PUT, "store put leaves half an object");
+}
+
+static void calls_carried_out_twice_lose_nothing(void **state)
+{
+    (void)state;
+    sweep(FAULT_TWICE, "store call is carried out twice");
+}
+
+static void stale_listings_lose_nothing(void **state)
+{
+    (void)state;
+    sweep(FAULT_STALE_LIST, "store listing is stale");
+}
+
+static void a_slow_call_changes_nothing(void **state)
+{
+    (void)state;
+    sweep(FAULT_SLOW, "store call is slow");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +260,10 @@ int main(void)
         cmocka_unit_test(flipped_bits_lose_nothing),
         cmocka_unit_test(a_full_store_loses_nothing),
         cmocka_unit_test(a_store_that_goes_away_loses_nothing),
+        cmocka_unit_test(half_written_objects_lose_nothing),
+        cmocka_unit_test(calls_carried_out_twice_lose_nothing),
+        cmocka_unit_test(stale_listings_lose_nothing),
+        cmocka_unit_test(a_slow_call_changes_nothing),
     };
     sample_make(&sample);
     int r = cmocka_run_group_tests(tests, NULL, NULL);
