@@ -6,9 +6,9 @@
 #include "bkd/repo/index_recover.h"
 #include "bkd/repo/pack_keys.h"
 
-enum { AEADS = 8 };
+enum { AEADS = 8, RUN_FRAMES = 16 };
 #define RUN_GAP ((uint64_t)256 << 10)
-#define RUN_BYTES ((uint64_t)8 << 20)
+#define RUN_BYTES ((uint64_t)10 << 20)
 #define FRAME_STORED_MAX ((size_t)FRAME_HEADER + FRAME_MAX_STORED)
 
 struct lane_aead { /* ready to use for one pack: setting a cipher up costs about as much as a small frame */
@@ -77,6 +77,11 @@ void reader_free(struct reader *r)
 struct index *reader_index(const struct reader *r)
 {
     return r->index;
+}
+
+unsigned reader_run_frames(const struct reader *r)
+{
+    return repo_store(r->repo)->remote ? READER_RUN_FRAMES_MAX : RUN_FRAMES;
 }
 
 static int aead_of(struct reader *r, struct reader_lane *l, const struct chunk_loc *loc,

@@ -3,7 +3,7 @@
 #include "bkd/repo/index_recover.h"
 
 enum {
-    UNIT_FRAMES = 16, /* 4 MiB of plaintext: one merged read */
+    UNIT_FRAMES = READER_RUN_FRAMES_MAX, /* one merged read; fewer of a disk */
     UNIT_ITEMS_BARE = 64,
 };
 
@@ -350,7 +350,8 @@ static int start(struct plan *p, struct window *w, struct bk_error *err)
         return 0;
     qsort(w->order, w->n, sizeof *w->order, item_cmp);
     size_t per_worker = count_frames(p, w) / ((size_t)p->lane * 4);
-    size_t max_frames = per_worker < 1 ? 1 : per_worker > UNIT_FRAMES ? UNIT_FRAMES : per_worker;
+    size_t most = reader_run_frames(p->reader);
+    size_t max_frames = per_worker < 1 ? 1 : per_worker > most ? most : per_worker;
     struct bk_error dry = { .code = BK_E_CANCELLED };
     if (p->o.dry_run) {
         lose(p, w->order, 0, w->n, &dry);
