@@ -6,17 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include "bkd/store/s3_curl.h"
 
 enum { SLOW_BYTES_S = 4096, UPLOAD_BUFFER = 512 << 10, DOWNLOAD_BUFFER = 512 << 10 };
 enum { RETRY_AFTER_MAX_S = 300 };
+
+/* Each has connections of its own, one in most cases. */
+struct handle {
+    CURL *curl;
+    curl_socket_t socket; /* of the last transfer; it may have been closed since */
+};
 
 struct s3_http {
     char *ca, *cert, *key; /* cert, key: NULL none */
     unsigned stall_s;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t returned;
-    CURL **idle;
+    struct handle *idle;
     unsigned n_idle, n_out, most;
 };
 
@@ -55,7 +65,7 @@ void s3_http_free(struct s3_http *h)
     if (!h)
         return;
     for (unsigned i = 0; i < h->n_idle; i++)
-        s3_curl.easy_cleanup(h->idle[i]);
+        s3_curl.easy_cleanup(h->idle[i].curl);
     free(h->idle);
     free(h->ca);
     free(h->cert);
@@ -66,24 +76,28 @@ void s3_http_free(struct s3_http *h)
 }
 
 /* The most recently used: its connection is the likeliest to be alive. */
-static CURL *borrow(struct s3_http *h)
+static struct handle borrow(struct s3_http *h)
 {
+    struct handle k = { .socket = CURL_SOCKET_BAD };
     pthread_mutex_lock(&h->lock);
     while (h->n_out >= h->most)
         pthread_cond_wait(&h->returned, &h->lock);
     h->n_out++;
-    CURL *c = h->n_idle ? h->idle[--h->n_idle] : NULL;
+    if (h->n_idle)
+        k = h->idle[--h->n_idle];
     pthread_mutex_unlock(&h->lock);
-    return c ? c : s3_curl.easy_init();
+    if (!k.curl)
+        k.curl = s3_curl.easy_init();
+    return k;
 }
 
-static void give_back(struct s3_http *h, CURL *c)
+static void give_back(struct s3_http *h, struct handle k)
 {
-    if (c)
-        s3_curl.easy_reset(c);
+    if (k.curl)
+        s3_curl.easy_reset(k.curl);
     pthread_mutex_lock(&h->lock);
-    if (c)
-        h->idle[h->n_idle++] = c;
+    if (k.curl)
+        h->idle[h->n_idle++] = k;
     h->n_out--;
     pthread_cond_signal(&h->returned);
     pthread_mutex_unlock(&h->lock);
@@ -91,6 +105,7 @@ static void give_back(struct s3_http *h, CURL *c)
 
 struct transfer {
     CURL *curl;
+    curl_socket_t socket;
     const struct s3_http_request *q;
     struct s3_http_answer *a;
     size_t sent;
@@ -122,11 +137,34 @@ static int rewind_body(void *ctx, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* Servers that do not set TCP_NODELAY, radosgw among them, hold a short segment back until what they sent
+ * before it is acknowledged, and our side acknowledges after 40 ms: every small answer would take that long.
+ * The kernel forgets the option with the next request. Another connection's socket is acknowledged in vain;
+ * what is no socket any more refuses. */
+static void acknowledge(const struct transfer *t)
+{
+#ifdef TCP_QUICKACK
+    if (t->socket != CURL_SOCKET_BAD)
+        (void)setsockopt(t->socket, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
+#else
+    (void)t;
+#endif
+}
+
+static int opened(void *ctx, curl_socket_t s, curlsocktype purpose)
+{
+    struct transfer *t = ctx;
+    if (purpose == CURLSOCKTYPE_IPCXN)
+        t->socket = s;
+    return CURL_SOCKOPT_OK;
+}
+
 static size_t take_body(char *data, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     size_t len = size * n;
     long status = 0;
+    acknowledge(t);
     s3_curl.easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status / 100 != 2) {
         size_t room = S3_HTTP_DETAIL - t->a->detail_len, k = len < room ? len : room;
@@ -172,6 +210,8 @@ static size_t take_header(char *data, size_t size, size_t n, void *ctx)
     struct s3_http_answer *a = t->a;
     size_t len = size * n;
     char v[128];
+    if (len <= 2) /* the empty line: the body may be held back */
+        acknowledge(t);
     if (header_is(data, len, "content-length", v, sizeof v)) {
         a->has_length = sscanf(v, "%" SCNu64, &a->length) == 1;
     } else if (header_is(data, len, "content-range", v, sizeof v)) {
@@ -217,6 +257,8 @@ static bool set_up(struct s3_http *h, struct transfer *t, struct curl_slist *hea
     SET(CURLOPT_WRITEDATA, t);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, t);
+    SET(CURLOPT_SOCKOPTFUNCTION, opened);
+    SET(CURLOPT_SOCKOPTDATA, t);
     if (h->ca)
         SET(CURLOPT_CAINFO, h->ca);
     if (h->cert) {
@@ -285,7 +327,8 @@ int s3_http_do(struct s3_http *h, const struct s3_http_request *q, struct s3_htt
                bool *ret_transient, struct bk_error *err)
 {
     char text[CURL_ERROR_SIZE];
-    struct transfer t = { .curl = borrow(h), .q = q, .a = ret };
+    struct handle k = borrow(h);
+    struct transfer t = { .curl = k.curl, .socket = k.socket, .q = q, .a = ret };
     struct curl_slist *headers = NULL;
     memset(ret, 0, sizeof *ret);
     *ret_transient = false;
@@ -313,6 +356,7 @@ int s3_http_do(struct s3_http *h, const struct s3_http_request *q, struct s3_htt
         r = explain(e, &t, text, err);
     }
     s3_curl.slist_free_all(headers);
-    give_back(h, t.curl);
+    k.socket = t.socket;
+    give_back(h, k);
     return r;
 }
