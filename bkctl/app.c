@@ -9,6 +9,7 @@
 #include "bkctl/command.h"
 #include "bkctl/secret.h"
 #include "bkd/repo/index_recover.h"
+#include "bkd/store/event.h"
 #include "bkd/store/stack.h"
 
 static struct job *signal_job;
@@ -20,8 +21,40 @@ static void on_signal(int sig)
     job_cancel(signal_job);
 }
 
+static void on_store_event(void *ctx, const struct store_event *e)
+{
+    struct app *a = ctx;
+    if (a->g.json) {
+        json_t *o = json_object();
+        json_object_set_new(o, "type", json_string("store"));
+        json_object_set_new(o, "event", json_string(store_event_name(e->kind)));
+        json_object_set_new(o, "object", json_string(e->object));
+        json_object_set_new(o, "store", json_string(e->store));
+        json_object_set_new(o, "why", json_string(e->why));
+        ui_emit(&a->ui, o);
+        return;
+    }
+    switch (e->kind) {
+    case STORE_EVENT_REPAIRED:
+        ui_warn(&a->ui, _("repaired %s in %s: %s"), e->object, e->store, e->why);
+        break;
+    case STORE_EVENT_UNREPAIRED:
+        ui_warn(&a->ui, _("%s in %s is bad and stays so: %s"), e->object, e->store, e->why);
+        break;
+    case STORE_EVENT_NOT_WRITTEN:
+        ui_warn(&a->ui, _("%s could not be written to %s: %s"), e->object, e->store, e->why);
+        break;
+    case STORE_EVENT_UNREACHABLE:
+        ui_warn(&a->ui, _("%s does not answer: %s"), e->store, e->why);
+        break;
+    }
+}
+
 int app_init(struct app *a, struct bk_error *err)
 {
+    a->world = world_real;
+    a->world.store_event = on_store_event;
+    a->world.event_ctx = a;
     /* the stores look there, and no thread runs yet */
     if (a->g.token_file &&
         (unsetenv("BKCTL_TOKEN") < 0 || setenv("BKCTL_TOKEN_FILE", a->g.token_file, 1) < 0))
@@ -70,7 +103,7 @@ int app_open_url(struct app *a, const char *url, bool create, struct store **ret
                             .no_cache = a->g.no_cache || a->cmd->uncached,
                             .limit_up = a->g.limit_upload,
                             .limit_down = a->g.limit_download };
-    int r = store_open_stack(url, &o, &world_real, ret, &no_cache, err);
+    int r = store_open_stack(url, &o, &a->world, ret, &no_cache, err);
     if (r == 0 && no_cache.code)
         ui_warn(&a->ui, _("metadata is not kept on this machine: %s"), no_cache.text);
     return r;
@@ -134,7 +167,7 @@ static int unlock(struct app *a, struct store *taken, struct secret_source *src,
         return r;
     if (meanwhile)
         meanwhile(ctx);
-    r = repo_open_adopt_store(s, &secret.s, &world_real, ret, err);
+    r = repo_open_adopt_store(s, &secret.s, &a->world, ret, err);
     if (r < 0)
         return r;
     (void)bk_steal(s); /* the repository's now */

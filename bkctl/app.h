@@ -8,6 +8,7 @@
 
 #include "bkctl/ui.h"
 #include "bkd/job/job.h"
+#include "bkd/job/world.h"
 #include "bkd/repo/catalog.h"
 #include "bkd/repo/reader.h"
 #include "bkd/repo/repo.h"
@@ -32,6 +33,7 @@ struct app {
     const struct command *cmd;
     struct job job;
     struct ui ui;
+    struct world world; /* the real one; what stores repair is shown */
 };
 
 int app_init(struct app *a, struct bk_error *err) BK_MUST_CHECK;

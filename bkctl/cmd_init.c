@@ -108,7 +108,7 @@ static int init_run(struct app *a, const void *args, const struct operands *ops,
         return r;
     if (store->remote) {
         struct probe_report report;
-        r = store_probe(store, &(struct probe_opts){ .rounds = 2 }, &world_real, &report, err);
+        r = store_probe(store, &(struct probe_opts){ .rounds = 2 }, &a->world, &report, err);
         if (r == 0)
             r = store_probe_verdict(&report, err);
         if (r < 0)
@@ -123,7 +123,7 @@ static int init_run(struct app *a, const void *args, const struct operands *ops,
         .chunker_like = like,
     };
     bk_auto(repo_free) struct repo *repo = NULL;
-    r = repo_init_adopt_store(store, &o, &world_real, &repo, err);
+    r = repo_init_adopt_store(store, &o, &a->world, &repo, err);
     if (r < 0)
         return r;
     (void)bk_steal(store); /* the repository's now */

@@ -390,7 +390,7 @@ static int step(struct check_pack_worker *w, step_fn *fn, struct bk_error *err)
     return take(w, fn(w, &why), &why, err);
 }
 
-static int read_pack(struct check_pack_worker *w, struct bk_error *err)
+static int look(struct check_pack_worker *w, struct bk_error *err)
 {
     int r = step(w, start_pack, err);
     if (r == 0 && w->aead)
@@ -401,9 +401,18 @@ static int read_pack(struct check_pack_worker *w, struct bk_error *err)
         r = step(w, finish_name, err);
     if (r == 0 && w->why.code && w->aead && !w->have_directory)
         r = step(w, salvage, err);
-    if (r == 0 && w->why.code)
-        r = conclude(w, err);
     return r;
+}
+
+/* What is damaged in one of several copies is damaged no more. */
+static int read_pack(struct check_pack_worker *w, struct bk_error *err)
+{
+    int r = look(w, err);
+    if (r == 0 && w->why.code && repo_heal(w->c->repo, w->pack->name)) {
+        leave_pack(w);
+        r = look(w, err);
+    }
+    return r == 0 && w->why.code ? conclude(w, err) : r;
 }
 
 int check_pack_read(struct check_pack_worker *w, const struct check_pack *p, struct bk_error *err)

@@ -72,9 +72,11 @@ static int see_pack(struct packs *p, const struct segment_pack *sp, struct bk_er
         return 0;
     p->named[kind][at] = true;
     struct check_pack pack = { .name = item->name, .size = item->size, .kind = kind, .id = sp->name };
-    if (item->size != sp->bytes) {
+    if (item->size != sp->bytes && repo_heal(c->repo, path))
+        (void)!store_stat(repo_store(c->repo), path, &pack.size, &why);
+    if (pack.size != sp->bytes) {
         bk_fail(&why, BK_E_CORRUPT, "the pack has %llu bytes and should have %u",
-                (unsigned long long)item->size, sp->bytes);
+                (unsigned long long)pack.size, sp->bytes);
         int r = mark_bad(c, path, &sp->name, &why, err);
         if (r < 0)
             return r;

@@ -10,7 +10,7 @@ enum { BLOCK_PAGES = 512, RESIDENT_MAX = 64 << 20, LISTINGS_MAX = 16 };
 struct segment_scan {
     struct store *store;
     const char *name;
-    uint64_t size;
+    uint64_t size, n_frames;
     struct segment seg;
     uint64_t pages_end; /* bytes of all pages: where the resident part starts */
 };
@@ -122,6 +122,17 @@ static int read_through(struct check *c, const struct segment_scan *s, uint8_t *
     return 0;
 }
 
+static int look_through(struct check *c, struct segment_scan *s, uint8_t *block, struct bk_error *err)
+{
+    int r = open_segment(s, repo_keyring(c->repo), err);
+    if (r == 0) {
+        s->n_frames = s->seg.n_frames;
+        r = read_through(c, s, block, err);
+    }
+    segment_clear(&s->seg);
+    return r;
+}
+
 /* *ret_gone: it went since it was listed, when a backup merged it with others. */
 static int check_segment(struct check *c, const struct names_item *item, uint8_t *block, bool *ret_gone,
                          struct bk_error *err)
@@ -129,12 +140,15 @@ static int check_segment(struct check *c, const struct names_item *item, uint8_t
     struct bk_error why = { 0 };
     struct segment_scan s = { .store = repo_store(c->repo), .name = item->name, .size = item->size };
     c->rep.n_objects++;
-    int r = open_segment(&s, repo_keyring(c->repo), &why);
-    if (r == 0) {
-        c->rep.n_frames += s.seg.n_frames;
-        r = read_through(c, &s, block, &why);
+    size_t named = c->n_named;
+    int r = look_through(c, &s, block, &why);
+    if (r == BK_E_CORRUPT && repo_heal(c->repo, item->name) &&
+        store_stat(s.store, s.name, &s.size, NULL) == 0) {
+        c->n_named = named;
+        why = (struct bk_error){ 0 };
+        r = look_through(c, &s, block, &why);
     }
-    segment_clear(&s.seg);
+    c->rep.n_frames += r == 0 ? s.n_frames : 0;
     if (check_fatal(r)) {
         if (err)
             *err = why;

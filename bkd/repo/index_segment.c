@@ -96,6 +96,7 @@ static int make(struct repo *r, const char *label, struct index_segment **ret, s
     if (!s)
         return bk_fail(err, BK_E_NOMEM, "no memory for an index segment");
     s->fd = -1;
+    s->repo = r;
     s->store = repo_store(r);
     *ret = s;
     if ((size_t)snprintf(s->object, sizeof s->object, "%s", label) >= sizeof s->object)
@@ -122,7 +123,7 @@ static int finish(struct repo *r, struct index_segment *s, struct bk_error *err)
     return 0;
 }
 
-int index_segment_load(struct repo *r, const char *object, struct index_segment **ret, struct bk_error *err)
+static int load_once(struct repo *r, const char *object, struct index_segment **ret, struct bk_error *err)
 {
     bk_auto(index_segment_free) struct index_segment *s = NULL;
     int e = make(r, object, &s, err);
@@ -135,9 +136,22 @@ int index_segment_load(struct repo *r, const char *object, struct index_segment 
     if (e == 0)
         e = finish(r, s, err);
     if (e < 0)
-        return bk_context(err, "open index segment %s", object);
+        return e;
     *ret = bk_steal(s);
     return 0;
+}
+
+int index_segment_load(struct repo *r, const char *object, struct index_segment **ret, struct bk_error *err)
+{
+    struct bk_error why = { 0 };
+    int e = load_once(r, object, ret, &why);
+    if (e == BK_E_CORRUPT && repo_heal(r, object)) {
+        why = (struct bk_error){ 0 };
+        e = load_once(r, object, ret, &why);
+    }
+    if (e < 0 && err)
+        *err = why;
+    return e < 0 ? bk_context(err, "open index segment %s", object) : 0;
 }
 
 int index_segment_load_adopt_fd(struct repo *r, const char *label, int fd, uint64_t bytes,
@@ -171,26 +185,38 @@ void index_segment_free(struct index_segment *s)
     free(s);
 }
 
-int index_segment_page(struct index_segment *s, uint32_t page, uint8_t out[static SEGMENT_PAGE],
-                       struct bk_error *err)
+static int page_once(struct index_segment *s, uint32_t page, uint8_t out[static SEGMENT_PAGE],
+                     struct bk_error *err)
 {
-    if (page >= s->seg.n_pages)
-        return bk_fail(err, BK_E_CORRUPT, "%s has no page %u", s->object, page);
     int r = read_at(s, (uint64_t)page * SEGMENT_PAGE, out, SEGMENT_PAGE, err);
-    if (r < 0) {
-        atomic_store_explicit(&s->damaged, true, memory_order_relaxed);
+    if (r < 0)
         return r;
-    }
     /* Checked once: the digest costs more than the read, and whoever can change the page later can as well
      * take away the packs. A page that turns bad in between names a chunk that the read path refuses. */
     unsigned char bit = (unsigned char)(1u << (page % 8));
     if (atomic_load_explicit(&s->checked[page / 8], memory_order_relaxed) & bit)
         return 0;
     r = segment_page_check(&s->seg, page, out, err);
-    if (r < 0) {
-        atomic_store_explicit(&s->damaged, true, memory_order_relaxed);
-        return bk_context(err, "page %u of %s", page, s->object);
+    if (r == 0)
+        atomic_fetch_or_explicit(&s->checked[page / 8], bit, memory_order_relaxed);
+    return r;
+}
+
+int index_segment_page(struct index_segment *s, uint32_t page, uint8_t out[static SEGMENT_PAGE],
+                       struct bk_error *err)
+{
+    if (page >= s->seg.n_pages)
+        return bk_fail(err, BK_E_CORRUPT, "%s has no page %u", s->object, page);
+    struct bk_error why = { 0 };
+    int r = page_once(s, page, out, &why);
+    if (r < 0 && s->fd < 0 && repo_heal(s->repo, s->object)) {
+        why = (struct bk_error){ 0 };
+        r = page_once(s, page, out, &why);
     }
-    atomic_fetch_or_explicit(&s->checked[page / 8], bit, memory_order_relaxed);
-    return 0;
+    if (r == 0)
+        return 0;
+    atomic_store_explicit(&s->damaged, true, memory_order_relaxed);
+    if (err)
+        *err = why;
+    return bk_context(err, "page %u of %s", page, s->object);
 }

@@ -10,7 +10,8 @@
 
 struct index_segment {
     struct segment seg;
-    struct store *store; /* borrowed */
+    struct repo *repo;   /* borrowed */
+    struct store *store; /* its */
     uint32_t number;     /* in the index, for the page cache */
     segment_name name;   /* of one in the repository */
     int fd;              /* -1: the store has no files */

@@ -153,14 +153,33 @@ static int fetch(struct reader *r, struct reader_lane *l, const struct chunk_loc
     return e < 0 ? e : store_get_exact(repo_store(r->repo), path, offset, p, len, err);
 }
 
-static int read_one(struct reader *r, struct reader_lane *l, const struct chunk_loc *loc,
-                    struct frame_ref **ret, struct bk_error *err)
+static int read_once(struct reader *r, struct reader_lane *l, const struct chunk_loc *loc,
+                     struct frame_ref **ret, struct bk_error *err)
 {
     int e = check_loc(loc, err);
     if (e == 0)
         e = fetch(r, l, loc, loc->offset, loc->stored_len, err);
-    if (e == 0)
-        e = decode(r, l, loc, l->in.data, ret, err);
+    return e < 0 ? e : decode(r, l, loc, l->in.data, ret, err);
+}
+
+static bool healed(struct reader *r, const struct chunk_loc *loc, int code)
+{
+    char path[REPO_PATH];
+    repo_pack_path(loc->kind, &loc->pack, path);
+    return reader_is_damage(code) && repo_heal(r->repo, path);
+}
+
+static int read_one(struct reader *r, struct reader_lane *l, const struct chunk_loc *loc,
+                    struct frame_ref **ret, struct bk_error *err)
+{
+    struct bk_error why = { 0 };
+    int e = read_once(r, l, loc, ret, &why);
+    if (healed(r, loc, e)) {
+        why = (struct bk_error){ 0 };
+        e = read_once(r, l, loc, ret, &why);
+    }
+    if (e < 0 && err)
+        *err = why;
     return e < 0 ? where(loc, err) : 0;
 }
 
@@ -275,14 +294,15 @@ static int run_piece(struct run *u, size_t first, size_t end, uint64_t base, boo
         bk_auto(frame_ref_free) struct frame_ref *f = NULL;
         const struct chunk_loc *loc = &u->locs[i];
         struct bk_error why = { 0 };
-        int e = check_loc(loc, &why);
+        int e = whole ? check_loc(loc, &why) : read_one(u->r, u->lane, loc, &f, &why);
         if (e == 0 && whole)
             e = decode(u->r, u->lane, loc, u->lane->in.data + (loc->offset - base), &f, &why);
-        else if (e == 0)
-            e = fetch(u->r, u->lane, loc, loc->offset, loc->stored_len, &why);
-        if (e == 0 && !whole)
-            e = decode(u->r, u->lane, loc, u->lane->in.data, &f, &why);
-        if (e < 0)
+        if (e < 0 && whole && healed(u->r, loc, e)) {
+            why = (struct bk_error){ 0 };
+            whole = false; /* the buffer holds what was read before */
+            continue;
+        }
+        if (e < 0 && whole)
             e = where(loc, &why);
         do { /* the same frame may be asked for several times in a row */
             int r = deliver(u, i, e, f, &why, err);

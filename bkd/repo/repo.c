@@ -23,6 +23,9 @@ struct repo {
     pthread_mutex_t lock; /* guards the two below */
     struct idset seen;
     uint64_t highest_sequence;
+
+    pthread_mutex_t healing; /* guards the two below, and is held while the store heals */
+    struct idset tried, healed;
 };
 
 int repo_build(struct store *store, const struct config *c, struct keyring *k,
@@ -33,6 +36,7 @@ int repo_build(struct store *store, const struct config *c, struct keyring *k,
     if (!r)
         return bk_fail_errno(err, ENOMEM, "open a repository");
     pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->healing, NULL);
     r->seen.limit = SEEN_BYTES_MAX;
     r->config = *c;
     r->world = w;
@@ -59,7 +63,10 @@ void repo_free(struct repo *r)
     keyring_clear(&r->keyring);
     suite_wipe(r->kek, sizeof r->kek);
     idset_clear(&r->seen);
+    idset_clear(&r->tried);
+    idset_clear(&r->healed);
     pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->healing);
     if (r->store)
         store_free(r->store);
     free(r);
@@ -108,6 +115,21 @@ void repo_set_from_copies(struct repo *r, unsigned bits)
 const uint8_t *repo_kek(const struct repo *r)
 {
     return r->kek;
+}
+
+bool repo_heal(struct repo *r, const char *object)
+{
+    struct bk_error ignored = { 0 };
+    uint8_t key[IDSET_ID];
+    const char *hex = strrchr(object, '/');
+    if (!r->store->ops->heal || !hex || object_unhex(hex + 1, key, sizeof key) < 0)
+        return false;
+    pthread_mutex_lock(&r->healing);
+    if (idset_add(&r->tried, key, &ignored) == 1 && store_heal(r->store, object, NULL, &ignored) == 0)
+        (void)!idset_add(&r->healed, key, &ignored);
+    bool healed = idset_has(&r->healed, key);
+    pthread_mutex_unlock(&r->healing);
+    return healed;
 }
 
 static const char *const pack_prefix[CHUNK_KINDS] = { "data/", "meta/" };

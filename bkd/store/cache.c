@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bkd/job/folder.h"
 #include "bkd/store/cache_file.h"
 
 enum { LOCKS = 16, CHECKED = 4096 };
@@ -232,28 +233,10 @@ static const struct store_ops cache_ops = {
     .free = cache_free,
 };
 
-static int make_dirs(const char *dir, struct bk_error *err)
-{
-    bk_auto(free) char *path = strdup(dir);
-    if (!path)
-        return bk_fail(err, BK_E_NOMEM, "no memory for a cache");
-    for (char *p = path + 1; *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            return bk_fail_errno(err, errno, "make directory %s", path);
-        *p = '/';
-    }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return bk_fail_errno(err, errno, "make directory %s", path);
-    return 0;
-}
-
 int store_cache_new(struct store *below, const char *dir, uint64_t bytes, struct store **ret,
                     struct bk_error *err)
 {
-    int r = make_dirs(dir, err);
+    int r = folder_make(dir, err);
     if (r < 0)
         return r;
     bk_auto(close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

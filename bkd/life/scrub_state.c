@@ -1,0 +1,90 @@
+#include "bkd/life/scrub_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char head[] = "bkctl scrub 1\n";
+enum { LINE = 512 };
+
+static void close_file(FILE *f)
+{
+    if (f)
+        fclose(f);
+}
+BK_AUTO(FILE *, close_file)
+
+static int no_state(const char *path, struct bk_error *err)
+{
+    bk_fail(err, BK_E_CORRUPT, "%s does not hold what a scrub remembers", path);
+    return bk_hint(err,
+                   "remove it, and everything counts as never verified; or name another one with --state");
+}
+
+/* Both are sorted: one pass. */
+static int read_lines(FILE *f, const char *path, struct scrub_item *v, size_t n, struct bk_error *err)
+{
+    char line[LINE];
+    size_t at = 0;
+    while (fgets(line, sizeof line, f)) {
+        char *end;
+        errno = 0;
+        int64_t when = strtoll(line, &end, 10);
+        size_t len = strlen(line);
+        if (errno || *end != ' ' || when < 0 || line[len - 1] != '\n')
+            return no_state(path, err);
+        line[len - 1] = '\0';
+        while (at < n && strcmp(v[at].name, end + 1) < 0)
+            at++;
+        if (at < n && strcmp(v[at].name, end + 1) == 0)
+            v[at].when_s = when;
+    }
+    return ferror(f) ? bk_fail_errno(err, EIO, "read %s", path) : 0;
+}
+
+int scrub_state_load(const char *path, struct scrub_item *v, size_t n, struct bk_error *err)
+{
+    char line[LINE];
+    bk_auto(close_file) FILE *f = fopen(path, "re");
+    if (!f && errno == ENOENT)
+        return 0;
+    if (!f)
+        return bk_fail_errno(err, errno, "open %s", path);
+    if (!fgets(line, sizeof line, f) || strcmp(line, head) != 0)
+        return no_state(path, err);
+    return read_lines(f, path, v, n, err);
+}
+
+static int write_lines(FILE *f, const struct scrub_item *v, size_t n)
+{
+    if (fputs(head, f) < 0)
+        return -errno;
+    for (size_t i = 0; i < n; i++)
+        if (v[i].when_s && fprintf(f, "%" PRId64 " %s\n", v[i].when_s, v[i].name) < 0)
+            return -errno;
+    return fflush(f) != 0 || fsync(fileno(f)) != 0 ? -errno : 0;
+}
+
+int scrub_state_save(const char *path, const struct scrub_item *v, size_t n, struct bk_error *err)
+{
+    char temp[PATH_MAX];
+    if ((size_t)snprintf(temp, sizeof temp, "%s.%ld", path, (long)getpid()) >= sizeof temp)
+        return bk_fail(err, BK_E_LIMIT, "the path %s is too long", path);
+    FILE *f = fopen(temp, "we");
+    if (!f)
+        return bk_fail_errno(err, errno, "make %s", temp);
+    int e = write_lines(f, v, n);
+    if (fclose(f) != 0 && e == 0)
+        e = -errno;
+    if (e == 0 && rename(temp, path) < 0)
+        e = -errno;
+    if (e == 0)
+        return 0;
+    unlink(temp);
+    return bk_fail_errno(err, -e, "write %s", path);
+}
