@@ -11,7 +11,7 @@ struct prune_args {
     bool dry_run;
     uint64_t max_repack;
     double max_unused;
-    const char *session_timeout;
+    const char *session_timeout, *max_wait;
 };
 
 static const struct opt prune_opts[] = {
@@ -22,6 +22,9 @@ static const struct opt prune_opts[] = {
                 N_("write half-used packs anew until no more than this share is unused"), .def = "5%"),
     OPT_STR(struct prune_args, session_timeout, 0, "session-timeout", N_("TIME"),
             N_("a session that gives no sign of life for so long is dead: 90s, 15m, 2h"), .def = "15m"),
+    OPT_STR(struct prune_args, max_wait, 0, "max-wait", N_("TIME"),
+            N_("wait so long for backups and restores that are under way, then stop; the next run goes on"),
+            .def = "24h"),
     OPT_END,
 };
 
@@ -108,6 +111,8 @@ static int collect(struct app *a, const struct prune_args *x, struct repo *repo,
     struct prune_report report = { 0 };
     int r = parse_seconds(x->session_timeout, &o.timeout_s, err);
     if (r == 0)
+        r = parse_seconds(x->max_wait, &o.max_wait_s, err);
+    if (r == 0)
         r = ui_begin(&a->ui, "prune", err);
     if (r < 0)
         return r;
@@ -124,7 +129,9 @@ static int collect(struct app *a, const struct prune_args *x, struct repo *repo,
 
 int prune_collect(struct app *a, struct repo *repo, struct bk_error *err)
 {
-    const struct prune_args defaults = { .max_unused = PRUNE_MAX_UNUSED, .session_timeout = "15m" };
+    const struct prune_args defaults = { .max_unused = PRUNE_MAX_UNUSED,
+                                         .session_timeout = "15m",
+                                         .max_wait = "24h" };
     return collect(a, &defaults, repo, err);
 }
 
@@ -222,7 +229,8 @@ const struct command cmd_prune = {
         "its "
         "list, and declares those dead that give no sign of life for --session-timeout (those of this host "
         "whose "
-        "process is gone at once).\n\n"
+        "process is gone at once). It names whom it waits for, and after --max-wait it stops with BUSY; the "
+        "next run takes up its list.\n\n"
         "Packs in which nothing is needed go as they are. Of those half in use the needed part is written "
         "anew, the emptiest first. When it is interrupted, the next run goes on from there.\n\n"
         "prune explain says who needs a pack or a chunk, or that nobody does."),

@@ -16,10 +16,11 @@ struct prune_opts {
     bool no_repack;
     uint64_t max_repack;       /* bytes of packs that are written anew; 0: as many as it takes */
     double max_unused_percent; /* of what stays; packs are written anew until no more than this is unused */
+    unsigned max_wait_s;       /* for living sessions, then BUSY; 0: a day */
     unsigned timeout_s;        /* a session that stands still for so long is dead; 0: 15 minutes */
     unsigned poll_ms;          /* how often it looks while it waits; 0: 1 second */
 };
-enum { PRUNE_TIMEOUT = 15 * 60 };
+enum { PRUNE_TIMEOUT = 15 * 60, PRUNE_MAX_WAIT = 24 * 3600 };
 #define PRUNE_MAX_UNUSED 5.0
 
 struct prune_report {
@@ -36,7 +37,8 @@ struct prune_report {
     uint64_t n_waited, n_fenced; /* sessions */
     uint64_t n_resumed;          /* collections of others that were ended first */
 };
-/* errors  BUSY     another collection is under way
+/* errors  BUSY     another collection is under way; or somebody was waited for in vain: then the list stands,
+ *                  undecided, and the next run takes it up
  *         CORRUPT  a snapshot cannot be read as a whole: nothing goes that it might need. check tells more
  *         FENCED   others took this one for dead and went on without it
  *         LIMIT    the memory does not suffice

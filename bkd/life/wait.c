@@ -1,5 +1,7 @@
 /* Other sessions: waited for, or declared dead. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "bkd/life/prune_state.h"
@@ -10,12 +12,17 @@ struct watched {
     uint8_t id[SESSION_ID];
     uint64_t counter;
     int64_t since_ms;
-    bool moved; /* the counter went on while we looked */
+    bool moved;  /* the counter went on while we looked */
+    bool warned; /* that we wait for it */
 };
 struct watch {
     struct watched *v; /* owned */
     size_t n;
+    int64_t begun_ms;
+    struct sessions_item last; /* of those that are waited for */
 };
+/* A backup that is about to end is nothing to speak of. */
+enum { WAIT_SILENT_MS = 5000, WHO_MAX = 2 * SESSION_TEXT_MAX + 64 };
 
 static int64_t now_ms(void)
 {
@@ -103,14 +110,32 @@ static int nap(struct prune *p, struct bk_error *err)
     return job_check(p->job, err);
 }
 
-static void tell(struct prune *p, const struct sessions_item *s)
+/* "backup on host, process 4711", for people; never translated: the purpose is a word of the record. */
+static const char *who(const struct sessions_item *s, char *out, size_t len)
 {
-    char hex[2 * SESSION_ID + 1];
+    if (s->readable)
+        snprintf(out, len, "%s on %s, process %llu", s->rec.purpose, s->rec.host,
+                 (unsigned long long)s->rec.pid);
+    else
+        snprintf(out, len, "?");
+    return out;
+}
+
+/* At once for those that follow closely; for everybody when it takes longer. */
+static void tell(struct prune *p, const struct watch *w, const struct sessions_item *s, struct watched *x,
+                 bool is_new)
+{
+    char hex[2 * SESSION_ID + 1], text[WHO_MAX];
     object_hex(s->id, SESSION_ID, hex);
-    p->rep.n_waited++;
-    job_log(p->job, JOB_INFO, "waiting for session %.8s: %s on %s, process %llu", hex,
-            s->readable ? s->rec.purpose : "?", s->readable ? s->rec.host : "?",
-            (unsigned long long)(s->readable ? s->rec.pid : 0));
+    who(s, text, sizeof text);
+    job_set_path(p->job, text, strlen(text));
+    p->rep.n_waited += is_new;
+    if (!x->warned && now_ms() - w->begun_ms >= WAIT_SILENT_MS) {
+        job_log(p->job, JOB_WARN, "waiting for session %.8s (%s), which was under way before", hex, text);
+        x->warned = true;
+    } else if (is_new) {
+        job_log(p->job, JOB_INFO, "waiting for session %.8s: %s", hex, text);
+    }
 }
 
 /* Number of sessions from before the tombstones that may live. */
@@ -126,20 +151,40 @@ static int look(struct prune *p, struct watch *w, uint64_t n, size_t *ret, struc
         if (is_own(p, it) || is_role(it, SESSION_COLLECTOR) || (it->readable && it->rec.generation >= n))
             continue;
         r = bury(p, w, it, &x, err);
-        *ret += r == 0;
-        if (r == 0 && w->n > before)
-            tell(p, it);
+        if (r != 0)
+            continue;
+        tell(p, w, it, x, w->n > before);
+        w->last = *it;
+        ++*ret;
     }
     return r < 0 ? r : 0;
 }
 
+static int gave_up(const struct watch *w, size_t left, unsigned after_s, struct bk_error *err)
+{
+    char hex[2 * SESSION_ID + 1], text[WHO_MAX];
+    object_hex(w->last.id, SESSION_ID, hex);
+    who(&w->last, text, sizeof text);
+    if (left == 1)
+        bk_fail(err, BK_E_BUSY, "session %.8s (%s) is still under way after %u s", hex, text, after_s);
+    else
+        bk_fail(err, BK_E_BUSY, "session %.8s (%s) and %zu others are still under way after %u s", hex, text,
+                left - 1, after_s);
+    return bk_hint(err, "its list of what may go stands, and the next prune goes on from there; --max-wait "
+                        "says how long it waits");
+}
+
 int wait_for_sessions(struct prune *p, uint64_t n, struct bk_error *err)
 {
-    struct watch w = { 0 };
+    struct watch w = { .begun_ms = now_ms() };
+    unsigned most_s = p->opts->max_wait_s ? p->opts->max_wait_s : PRUNE_MAX_WAIT;
     size_t left = 1;
     int r = look(p, &w, n, &left, err);
     while (r == 0 && left) {
-        r = nap(p, err);
+        if (now_ms() - w.begun_ms >= (int64_t)most_s * 1000)
+            r = gave_up(&w, left, most_s, err);
+        if (r == 0)
+            r = nap(p, err);
         if (r == 0)
             r = look(p, &w, n, &left, err);
     }

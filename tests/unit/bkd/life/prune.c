@@ -1,11 +1,14 @@
 /* Collections with others in between: at each step of the collector somebody writes, commits, forgets or
  * wakes up. */
+#include <sys/wait.h>
+
 #include "tests/unit/bkd/backup/backup_fixture.h"
 
 #include "bkd/life/prune.h"
 #include "bkd/repo/check.h"
 #include "bkd/repo/collection.h"
 #include "bkd/repo/session.h"
+#include "bkd/repo/sessions.h"
 
 /* A store that calls back before or after an object with some prefix is put. */
 struct hooked {
@@ -60,7 +63,7 @@ static void hooked_free(struct store *s)
 
 static struct bed bed;
 static struct snapshot first, second; /* that were saved */
-static unsigned timeout_s;
+static unsigned timeout_s, max_wait_s;
 
 static uint8_t bytes_a[400000], bytes_b[300000], bytes_c[200000];
 
@@ -83,6 +86,7 @@ static int collect(const char *prefix, bool before, void (*fn)(void), struct pru
     assert_int_equal(job_init(&j, err), 0);
     struct prune_opts o = { .max_unused_percent = 0.1,
                             .poll_ms = 1,
+                            .max_wait_s = max_wait_s,
                             .timeout_s = timeout_s ? timeout_s : 600 };
     int rc = prune_run(r, &j, &o, rep, err);
     if (fn && hook)
@@ -104,7 +108,7 @@ static void forget(const struct snapshot *s)
 static void set_up(void)
 {
     bed = bed_new();
-    timeout_s = 0;
+    timeout_s = max_wait_s = 0;
     noise(bytes_a, sizeof bytes_a, 1);
     noise(bytes_b, sizeof bytes_b, 2);
     noise(bytes_c, sizeof bytes_c, 3);
@@ -350,6 +354,111 @@ static void who_is_renewed_is_waited_for(void **state)
     tear_down();
 }
 
+static void waiting_ends_with_busy_and_the_next_one_goes_on(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct prune_report rep;
+    struct collection c = { 0 };
+    set_up();
+    session_renew_every(50);
+    open_writer();
+    session_renew_every(30000);
+    forget(&first);
+    max_wait_s = 1;
+    size_t n = count_objects(bed.mem, "data/");
+    assert_int_equal(collect("", false, NULL, &rep, &err), BK_E_BUSY);
+    assert_non_null(strstr(err.text, "backup on "));
+    assert_non_null(strstr(err.hint, "--max-wait"));
+    assert_int_equal(rep.n_waited, 1);
+    assert_true(count_objects(bed.mem, "data/") >= n); /* more: half-used ones were written anew */
+    struct sessions left = { 0 };
+    OK(sessions_list(bed.repo, &left, &err));
+    assert_int_equal(left.n, 1);
+    assert_int_equal(left.v[0].rec.role, SESSION_WRITER);
+    sessions_clear(&left);
+    err = (struct bk_error){ 0 };
+    OK(collection_read(bed.repo, &c, &err));
+    assert_int_equal(c.state, COLLECTION_UNDECIDED);
+    collection_clear(&c);
+    commit_third(); /* needs what is on the list */
+    OK(collect("", false, NULL, &rep, &err));
+    assert_int_equal(rep.n_resumed, 1);
+    assert_true(rep.n_lifted > 0);
+    is_sound();
+    has_files(&third, true, false);
+    has_files(&second, false, true);
+    snapshot_clear(&third);
+    tear_down();
+}
+
+/* ---- sessions whose process is gone ---- */
+
+/* As a process of this host leaves it that is killed. */
+static void leave_session(enum session_role role, uint8_t fill, bool alive)
+{
+    struct bk_error err = { 0 };
+    struct session_record rec = { .role = role, .purpose = "backup", .started_ns = 1 };
+    struct bk_buf payload = BK_BUF(1 << 16);
+    char path[REPO_PATH];
+    int fd[2];
+    memset(rec.id, fill, SESSION_ID);
+    assert_int_equal(gethostname(rec.host, sizeof rec.host - 1), 0);
+    if (alive) {
+        rec.pid = (uint64_t)getpid();
+        sessions_process(rec.process);
+    } else {
+        assert_int_equal(pipe(fd), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+            char own[SESSION_TEXT_MAX + 1] = "";
+            sessions_process(own);
+            _exit(write(fd[1], own, sizeof own) != (ssize_t)sizeof own);
+        }
+        assert_true(pid > 0);
+        assert_int_equal(read(fd[0], rec.process, sizeof rec.process), sizeof rec.process);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        close(fd[0]);
+        close(fd[1]);
+        rec.pid = (uint64_t)pid;
+        assert_int_equal(sessions_fate(&rec), SESSION_DEAD);
+    }
+    sessions_path(rec.id, 0, path);
+    OK(session_record_encode(&rec, &payload, &err));
+    OK(repo_put_record(bed.repo, OBJECT_SESSION, path, payload.data, payload.len, &err));
+    bk_buf_clear(&payload);
+}
+
+static void the_dead_are_ended_also_when_there_is_nothing_to_collect(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct prune_report rep;
+    char path[REPO_PATH];
+    uint8_t id[SESSION_ID];
+    uint64_t size;
+    set_up();
+    leave_session(SESSION_WRITER, 0xaa, false);
+    leave_session(SESSION_READER, 0xbb, false);
+    leave_session(SESSION_WRITER, 0xcc, true);
+    OK(collect("", false, NULL, &rep, &err));
+    assert_int_equal(rep.n_deleted, 0);
+    assert_int_equal(rep.n_waited, 0); /* nobody had to be waited for */
+    assert_int_equal(rep.n_fenced, 2);
+    assert_int_equal(count_objects(bed.mem, "sessions/"), 1); /* the living one's */
+    memset(id, 0xaa, SESSION_ID);
+    repo_id_path("snapshots/", id, SESSION_ID, path);
+    OK(store_stat(bed.mem, path, &size, &err)); /* it can never commit */
+    memset(id, 0xbb, SESSION_ID);
+    repo_id_path("snapshots/", id, SESSION_ID, path);
+    assert_int_equal(store_stat(bed.mem, path, &size, &err), BK_E_ABSENT); /* it never could */
+    err = (struct bk_error){ 0 };
+    is_sound();
+    has_files(&first, true, false);
+    has_files(&second, false, true);
+    tear_down();
+}
+
 /* ---- a writer that came after the tombstones, and its parent goes ---- */
 
 static struct snapshot fourth;
@@ -579,6 +688,8 @@ int main(void)
         cmocka_unit_test(who_was_there_before_is_waited_for_and_respected),
         cmocka_unit_test(who_gives_no_sign_of_life_is_fenced),
         cmocka_unit_test(who_is_renewed_is_waited_for),
+        cmocka_unit_test(waiting_ends_with_busy_and_the_next_one_goes_on),
+        cmocka_unit_test(the_dead_are_ended_also_when_there_is_nothing_to_collect),
         cmocka_unit_test(what_only_a_forgotten_parent_kept_is_stored_again),
         cmocka_unit_test(a_second_collection_gives_way),
         cmocka_unit_test(who_slept_before_its_decision_does_no_harm),
