@@ -47,17 +47,19 @@ expect 0 bk forget "$first"
 [ "$(count_snapshots)" = 2 ] || fail "one of each name was to stay"
 bk restore -q --target "$W/back" home@latest
 [ "$(cat "$W/back$W/src/a")" = 6 ] || fail "what stays does not restore"
-[ -z "$(ls "$R/notes" 2>/dev/null)" ] || fail "notes of gone snapshots are left"
+! in_files || [ -z "$(ls "$R/notes" 2>/dev/null)" ] || fail "notes of gone snapshots are left"
 
-step "a damaged snapshot is forgotten only when it is meant"
-take mail
-id=$(newest .id)
-chmod u+w "$R/snapshots/$id"
-printf x | dd of="$R/snapshots/$id" bs=1 seek=90 conv=notrunc status=none
-expect 3 bk forget "$id"
-expect 2 bk forget --damaged "${id:0:8}"
-expect 0 bk forget --damaged "$id"
-expect 0 bk check
+if in_files; then
+    step "a damaged snapshot is forgotten only when it is meant"
+    take mail
+    id=$(newest .id)
+    chmod u+w "$R/snapshots/$id"
+    printf x | dd of="$R/snapshots/$id" bs=1 seek=90 conv=notrunc status=none
+    expect 3 bk forget "$id"
+    expect 2 bk forget --damaged "${id:0:8}"
+    expect 0 bk forget --damaged "$id"
+    expect 0 bk check
+fi
 
 step "the minimum retention"
 expect 2 bk retention set 30d
@@ -87,11 +89,12 @@ head -c 3000000 /dev/urandom >"$W/src/big"
 take home
 rm "$W/src/big"
 take home
-before=$(du -s --block-size=1 "$R/data" | cut -f1)
+data_bytes() { bk stats --json | jq .areas.data.bytes; }
+before=$(data_bytes)
 expect 0 bk forget --keep-last 1 --prune --json
 [ "$(jq -c 'select(.type == "forgotten") | .removed' "$W/out")" = 1 ] || fail "one was to go"
 [ "$(last_json "$W/out" | jq '.packs_deleted > 0')" = true ] || fail "nothing was collected"
-[ "$(du -s --block-size=1 "$R/data" | cut -f1)" -lt $((before - 2900000)) ] || fail "nothing was freed"
+[ "$(data_bytes)" -lt $((before - 2900000)) ] || fail "nothing was freed"
 expect 0 bk check --read-data
 rm -r "$W/back"
 bk restore -q --target "$W/back" home@latest

@@ -6,6 +6,7 @@ mkdir "$W/src"
 echo one >"$W/src/a"
 export BKCTL_PASSWORD=first
 unset_key() { "$BKCTL" --repo "$R" "$@"; }
+place
 unset_key init -q --kdf scrypt --label 'the admin'
 
 step "change: the new passphrase opens, the old one no more, the label stays"

@@ -48,12 +48,21 @@ need() {
 
 head -c 64 /dev/urandom >"$W/key"
 bk() { "$BKCTL" --repo "$R" --key-file "$W/key" "$@"; }
-# Make $R: repo [INIT OPTIONS]. With TEST_STORE=URL, a %s in it, on that store instead: a new place each time.
+# Make $R: repo [INIT OPTIONS]. With TEST_STORE=URL on that store instead, a new place each time: %s in it becomes a name of its own,
+# %n the number of the place in the test. place: only name it.
 places=0
+place() {
+    [ -z "${TEST_STORE:-}" ] && return
+    places=$((places + 1))
+    R=${TEST_STORE//%s/$(basename "$W").$places}
+    R=${R//%n/$places}
+}
 repo() {
-    [ -z "${TEST_STORE:-}" ] || R=${TEST_STORE//%s/$(basename "$W").$((++places))}
+    place
     bk init -q "$@"
 }
+# Are the repository's objects files in $R?
+in_files() { [ -z "${TEST_STORE:-}" ]; }
 
 # Run a command that must end with a given status: expect STATUS COMMAND...; its output is in $W/out and $W/err.
 expect() {

@@ -3,12 +3,10 @@
 # kill -9 now and then. Nothing may be lost: every snapshot that is listed restores to exactly what its source was, the last
 # one that each writer was told of is among them, and check finds nothing.
 #
-#   BKCTL=PROGRAM tests/system/soak.sh      SOAK_SECONDS=N (default 20)  SOAK_WRITERS=N (4)  SEED=N
-#                                           SOAK_URL=URL: that repository, new and empty, instead of a directory
+#   SOAK_SECONDS=N (20)   SOAK_WRITERS=N (4)   SEED=N
 . "$(dirname "$0")/lib.sh" soak
 need jq openssl sha256sum
 seconds=${SOAK_SECONDS:-20} writers=${SOAK_WRITERS:-4} seed=${SEED:-$RANDOM}
-R=${SOAK_URL:-$R}
 RANDOM=$seed
 mkdir "$W/source" "$W/made" "$W/told" "$W/count"
 end=$((SECONDS + seconds))
@@ -30,11 +28,11 @@ manifest() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum);
 count() { echo >>"$W/count/$1"; }
 counted() { [ -e "$W/count/$1" ] && wc -l <"$W/count/$1" || echo 0; }
 
-# A command that is killed one time in four, at some moment: its own status, or 137.
+# A command of bkctl that is killed one time in four, at some moment: its own status, or 137.
 risky() {
     local what=$1 pid rc=0
     shift
-    "$@" &
+    "$BKCTL" --repo "$R" --key-file "$W/key" "$@" & # itself, not a shell that waits for it
     pid=$!
     if [ $((RANDOM % 4)) = 0 ]; then
         sleep "0.$(printf %03d $((RANDOM % 700)))"
@@ -50,7 +48,7 @@ writer() {
     while [ $SECONDS -lt $end ]; do
         g=$((g + 1)) rc=0
         tree "$1" $g
-        risky backup bk backup --json --name "w$1" "$W/source/w$1" >"$W/w$1.json" 2>"$W/w$1.err" || rc=$?
+        risky backup backup --json --name "w$1" "$W/source/w$1" >"$W/w$1.json" 2>"$W/w$1.err" || rc=$?
         case $rc in
             0) jq -r 'select(.type == "result").snapshot.id' "$W/w$1.json" >"$W/told/w$1" && count backup ;;
             137) ;;
@@ -67,7 +65,7 @@ pruner() {
         for what in "forget --keep-last 3 --yes" "prune --session-timeout 20s"; do
             rc=0
             # shellcheck disable=SC2086
-            risky "${what%% *}" bk $what --quiet >"$W/prune.out" 2>"$W/prune.err" || rc=$?
+            risky "${what%% *}" $what --quiet >"$W/prune.out" 2>"$W/prune.err" || rc=$?
             case $rc in
                 0) count "${what%% *}" ;;
                 137) ;;
@@ -84,7 +82,7 @@ restore_one() {
     local id=$1 tag=$2 to=$W/restored-$2 which rc=0
     shift 2
     rm -rf "$to"
-    "$@" bk restore "$id" --target "$to" --quiet || rc=$?
+    "$@" restore "$id" --target "$to" --quiet || rc=$?
     [ $rc = 0 ] || return $rc
     which=$(find "$to" -name which -type f)
     [ -n "$which" ] || return 1
@@ -133,7 +131,7 @@ for w in $(seq "$writers"); do
 done
 n=0
 while read -r id; do
-    restore_one "$id" end || fail "snapshot $id does not restore exactly (seed $seed)"
+    restore_one "$id" end bk || fail "snapshot $id does not restore exactly (seed $seed)"
     n=$((n + 1))
 done <"$W/listed"
 [ $n -gt 0 ] || fail "no snapshot is left"
