@@ -62,8 +62,8 @@ int repo_pack_of_path(const char *path, enum chunk_kind *ret_kind, pack_name *re
 void repo_id_path(const char *prefix, const uint8_t *id, size_t id_len, char out[static REPO_PATH]);
 
 /* Damage was met in an object that is called by its content, or it is missing: write bad copies anew from a
- * sound one, where the store has several (mirror.h). Once per object while the repository is open, however many
- * ask. True: a sound copy stands; read it again, once. Any thread. */
+ * sound one, where the store has several (mirror.h). Once per object while the repository is open, however
+ * many ask. True: a sound copy stands; read it again, once. Any thread. */
 bool repo_heal(struct repo *r, const char *object);
 
 /* Seal and put a record (random salt; a lost acknowledgement is resolved); fetch and open one (payload is
