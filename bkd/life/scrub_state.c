@@ -12,13 +12,6 @@
 static const char head[] = "bkctl scrub 1\n";
 enum { LINE = 512 };
 
-static void close_file(FILE *f)
-{
-    if (f)
-        fclose(f);
-}
-BK_AUTO(FILE *, close_file)
-
 static int no_state(const char *path, struct bk_error *err)
 {
     bk_fail(err, BK_E_CORRUPT, "%s does not hold what a scrub remembers", path);
@@ -50,14 +43,15 @@ static int read_lines(FILE *f, const char *path, struct scrub_item *v, size_t n,
 int scrub_state_load(const char *path, struct scrub_item *v, size_t n, struct bk_error *err)
 {
     char line[LINE];
-    bk_auto(close_file) FILE *f = fopen(path, "re");
+    FILE *f = fopen(path, "re");
     if (!f && errno == ENOENT)
         return 0;
     if (!f)
         return bk_fail_errno(err, errno, "open %s", path);
-    if (!fgets(line, sizeof line, f) || strcmp(line, head) != 0)
-        return no_state(path, err);
-    return read_lines(f, path, v, n, err);
+    bool headed = fgets(line, sizeof line, f) && strcmp(line, head) == 0;
+    int r = headed ? read_lines(f, path, v, n, err) : no_state(path, err);
+    fclose(f);
+    return r;
 }
 
 static int write_lines(FILE *f, const struct scrub_item *v, size_t n)
