@@ -15,6 +15,7 @@ struct shard {
     uint8_t *used; /* a byte per slot: any id is a valid one */
     size_t cap;    /* a power of two */
     size_t n;
+    uint64_t drops;
 };
 
 struct pending {
@@ -87,16 +88,24 @@ static int resize(struct shard *s, struct bk_error *err)
     return 0;
 }
 
-int pending_has(struct pending *p, const chunk_id *id)
+/* The caller has the lock. */
+static void tell_drops(const struct shard *s, uint64_t *ret_drops)
+{
+    if (ret_drops)
+        *ret_drops = s->drops;
+}
+
+int pending_has(struct pending *p, const chunk_id *id, uint64_t *ret_drops)
 {
     struct shard *s = shard_of(p, id);
     pthread_mutex_lock(&s->lock);
     int r = s->n && s->used[probe(s, id)];
+    tell_drops(s, ret_drops);
     pthread_mutex_unlock(&s->lock);
     return r;
 }
 
-int pending_add(struct pending *p, const chunk_id *id, struct bk_error *err)
+int pending_add(struct pending *p, const chunk_id *id, uint64_t *ret_drops, struct bk_error *err)
 {
     struct shard *s = shard_of(p, id);
     pthread_mutex_lock(&s->lock);
@@ -110,6 +119,7 @@ int pending_add(struct pending *p, const chunk_id *id, struct bk_error *err)
             r = 1;
         }
     }
+    tell_drops(s, ret_drops);
     pthread_mutex_unlock(&s->lock);
     return r;
 }
@@ -138,6 +148,7 @@ void pending_drop(struct pending *p, const chunk_id *id)
     if (s->n && s->used[i]) {
         close_gap(s, i);
         s->n--;
+        s->drops++;
     }
     pthread_mutex_unlock(&s->lock);
 }

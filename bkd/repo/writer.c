@@ -171,7 +171,7 @@ static bool is_trusted(struct writer *w, const pack_name *pack)
     chunk_id name;
     static_assert(sizeof name == sizeof *pack, "the set holds both");
     memcpy(&name, pack, sizeof name);
-    return !pending_has(w->distrusted, &name);
+    return !pending_has(w->distrusted, &name, NULL);
 }
 
 /* index_has, without the packs that are damaged. */
@@ -186,11 +186,9 @@ static int trusted(struct writer *w, const chunk_id *id, struct bk_error *err)
     return r > 0 ? !loc.recovered && !loc.shunned && is_trusted(w, &loc.pack) : r;
 }
 
-/* 1: this run or an earlier one has it. */
-static int known(struct writer *w, const chunk_id *id, struct bk_error *err)
+/* 1: the index has it, from an earlier run or from this one. */
+static int indexed(struct writer *w, const chunk_id *id, struct bk_error *err)
 {
-    if (pending_has(w->pending, id))
-        return 1;
     int r = atomic_load(&w->distrusts) ? trusted(w, id, err) : index_has(w->index, id, err);
     if (r != BK_E_CORRUPT)
         return r;
@@ -210,20 +208,41 @@ static int add(struct writer *w, unsigned lane, enum chunk_kind kind, const chun
     return r;
 }
 
-/* The chunk has its name: store it unless it is known. */
-static int put_named(struct writer *w, unsigned lane, enum chunk_kind kind, const chunk_id *id,
-                     const struct suite_piece *chunk, struct bk_error *err)
+/* 1: nobody has it, and it is this lane's to store. What another lane stores goes from pending to the index,
+ * perhaps between our two questions: then the index is asked again. */
+static int claim(struct writer *w, const chunk_id *id, struct bk_error *err)
 {
-    int r = known(w, id, err);
+    uint64_t before, after;
+    if (pending_has(w->pending, id, &before))
+        return 0;
+    int r = indexed(w, id, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    r = pending_add(w->pending, id, err);
-    if (r != 1) /* another lane was first */
+    r = pending_add(w->pending, id, &after, err);
+    if (r != 1 || after == before)
         return r;
+    r = indexed(w, id, err);
+    if (r == 0)
+        return 1;
+    pending_drop(w->pending, id);
+    return r < 0 ? r : 0;
+}
+
+static int store_claimed(struct writer *w, unsigned lane, enum chunk_kind kind, const chunk_id *id,
+                         const struct suite_piece *chunk, struct bk_error *err)
+{
     atomic_fetch_add_explicit(&w->new_chunks, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->new_bytes, chunk->len, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->job->new_bytes, chunk->len, memory_order_relaxed);
     return add(w, lane, kind, id, chunk->data, chunk->len, err);
+}
+
+/* The chunk has its name: store it unless it is known. */
+static int put_named(struct writer *w, unsigned lane, enum chunk_kind kind, const chunk_id *id,
+                     const struct suite_piece *chunk, struct bk_error *err)
+{
+    int r = claim(w, id, err);
+    return r == 1 ? store_claimed(w, lane, kind, id, chunk, err) : r;
 }
 
 int writer_put_many(struct writer *w, unsigned lane, enum chunk_kind kind, const struct suite_piece *chunks,
@@ -255,7 +274,7 @@ int writer_distrust(struct writer *w, const pack_name *pack, struct bk_error *er
 {
     chunk_id name;
     memcpy(&name, pack, sizeof name);
-    int r = pending_add(w->distrusted, &name, err);
+    int r = pending_add(w->distrusted, &name, NULL, err);
     if (r < 0)
         return r;
     atomic_store(&w->distrusts, true);

@@ -28,9 +28,9 @@ static void behaves_like_a_plain_set(void **state)
         x = x * 1664525u + 1013904223u;
         uint32_t i = (x >> 8) % IDS;
         chunk_id id = id_of(i);
-        assert_int_equal(pending_has(p, &id), model[i]);
+        assert_int_equal(pending_has(p, &id, NULL), model[i]);
         if (x >> 31) {
-            assert_int_equal(pending_add(p, &id, &err), !model[i]);
+            assert_int_equal(pending_add(p, &id, NULL, &err), !model[i]);
             n += !model[i];
             model[i] = true;
         } else {
@@ -42,7 +42,7 @@ static void behaves_like_a_plain_set(void **state)
     }
     for (uint32_t i = 0; i < IDS; i++) {
         chunk_id id = id_of(i);
-        assert_int_equal(pending_has(p, &id), model[i]);
+        assert_int_equal(pending_has(p, &id, NULL), model[i]);
     }
 }
 
@@ -57,7 +57,7 @@ static void *race(void *arg)
     struct bk_error err = { 0 };
     for (uint32_t i = 0; i < 20000; i++) {
         chunk_id id = id_of(i);
-        if (pending_add(r->p, &id, &err) == 1)
+        if (pending_add(r->p, &id, NULL, &err) == 1)
             r->won++;
     }
     return NULL;

@@ -125,6 +125,30 @@ static void chunks_come_back_after_reopening(void **state)
     }
 }
 
+/* Segments come so often that many chunks go from the run's own set to the index while others ask for them. */
+static void a_chunk_is_stored_once_while_segments_come(void **state)
+{
+    (void)state;
+    enum { LANES = 6, ROUNDS = 8 };
+    struct bk_error err = { 0 };
+    struct job job = { 0 };
+    OK(job_init(&job, &err));
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        bk_auto(store_free) struct store *mem = new_repository();
+        bk_auto(free) chunk_id *ids = calloc(CHUNKS / 2, sizeof *ids);
+        bk_auto(repo_free) struct repo *r = open_repository(mem);
+        bk_auto(index_free) struct index *x = open_index(r);
+        bk_auto(writer_free) struct writer *w = new_writer(r, x, &job, LANES, 20);
+        struct writer_totals t;
+        put_in_threads(w, LANES, CHUNKS / 2, ids);
+        OK(writer_finish(w, &err));
+        writer_totals(w, &t);
+        assert_int_equal(t.new_chunks, CHUNKS / 2);
+        assert_int_equal(index_entries(x), CHUNKS / 2);
+    }
+    job_clear(&job);
+}
+
 static void a_second_run_stores_nothing(void **state)
 {
     (void)state;
@@ -387,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_come_back_after_reopening),
+        cmocka_unit_test(a_chunk_is_stored_once_while_segments_come),
         cmocka_unit_test(a_second_run_stores_nothing),
         cmocka_unit_test(the_kind_is_part_of_the_name),
         cmocka_unit_test(tiny_and_huge_chunks_share_a_run),
