@@ -8,6 +8,8 @@
 
 #include "bkctl/command.h"
 #include "bkctl/secret.h"
+#include "bkctl/show.h"
+#include "bkd/repo/copies.h"
 #include "bkd/repo/index_recover.h"
 #include "bkd/store/event.h"
 #include "bkd/store/stack.h"
@@ -25,8 +27,7 @@ static void on_store_event(void *ctx, const struct store_event *e)
 {
     struct app *a = ctx;
     if (a->g.json) {
-        json_t *o = json_object();
-        json_object_set_new(o, "type", json_string("store"));
+        json_t *o = show_record("store");
         json_object_set_new(o, "event", json_string(store_event_name(e->kind)));
         json_object_set_new(o, "object", json_string(e->object));
         json_object_set_new(o, "store", json_string(e->store));
@@ -139,16 +140,9 @@ int app_open_store(struct app *a, struct store **ret, struct bk_error *err)
 /* The suite decides which kind of key a PEM file holds; config tells it in clear. */
 static int suite_of(struct store *s, enum suite_id *ret, struct bk_error *err)
 {
-    enum { CONFIG_CEILING = 4096 };
-    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(CONFIG_CEILING);
     struct config c;
     uint8_t digest[SUITE_HASH];
-    int r = store_get_all(s, "config", CONFIG_CEILING, &b, err);
-    if (r == 0)
-        r = config_decode(b.data, b.len, &c, digest, err);
-    if (r < 0 && store_get_all(s, "copies/config", CONFIG_CEILING, &b, NULL) == 0 &&
-        config_decode(b.data, b.len, &c, digest, NULL) == 0)
-        r = 0;
+    int r = copies_config(s, &c, digest, err);
     if (r == 0)
         *ret = c.suite;
     return r;

@@ -136,11 +136,10 @@ static int run(struct prune *p, struct prune_opts *opts, struct bk_error *err)
         if (r == 0)
             r = collection_generation(p->repo, &n, err);
     }
-    if (r == 0 && !p->opts->dry_run)
-        r = bury_dead(p, err); /* with nothing to collect nobody was waited for */
-    if (r == 0 && !p->opts->dry_run)
-        r = sweep_run(p, n, err);
-    return r;
+    if (r < 0 || p->opts->dry_run)
+        return r;
+    r = bury_dead(p, err); /* with nothing to collect nobody was waited for */
+    return r < 0 ? r : sweep_run(p, n, err);
 }
 
 int prune_run(struct repo *repo, struct job *j, const struct prune_opts *o, struct prune_report *ret,

@@ -9,12 +9,9 @@
 
 #include "bkd/job/folder.h"
 #include "bkd/life/scrub_state.h"
-#include "formats/object/config.h"
-#include "formats/object/record.h"
-#include "formats/object/verify.h"
+#include "bkd/repo/copies.h"
 
-#define OBJECT_MAX ((size_t)1 << 31)
-enum { CONFIG_CEILING = 4096, SAVE_EVERY_S = 60 };
+enum { SAVE_EVERY_S = 60 };
 
 struct scrub {
     struct store *store;
@@ -104,17 +101,15 @@ static int verify_only(struct scrub *s, const char *name, struct bk_error *err)
     bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(0);
     struct bk_error why = { 0 };
     struct store_copy c = { .object = name, .store = s->store->url, .state = STORE_COPY_SOUND, .why = "" };
-    int r = store_get_all(s->store, name, object_is_content(name) ? OBJECT_MAX : RECORD_MAX, &b, &why);
-    if (r == 0)
-        r = object_verify(name, b.data, b.len, &why);
-    if (r < 0 && r != BK_E_CORRUPT && r != BK_E_LIMIT && r != BK_E_VERSION && r != BK_E_UNSUPPORTED) {
+    int r = store_get_sound(s->store, name, &b, &why);
+    if (r < 0 && r != BK_E_CORRUPT && r != BK_E_VERSION && r != BK_E_UNSUPPORTED) {
         if (err)
             *err = why;
         return r;
     }
     c.bytes = b.len;
     if (r < 0) {
-        c.state = r == BK_E_CORRUPT || r == BK_E_LIMIT ? STORE_COPY_BAD : STORE_COPY_UNKNOWN;
+        c.state = r == BK_E_CORRUPT ? STORE_COPY_BAD : STORE_COPY_UNKNOWN;
         c.why = why.text;
     }
     see_copy(s, &c);
@@ -194,24 +189,13 @@ static void summarise(struct scrub *s)
     s->rep->oldest_s = s->rep->n_fresh ? now_s(s) - oldest : -1;
 }
 
-static int make_folder_of(const char *path, struct bk_error *err)
-{
-    char folder[PATH_MAX];
-    const char *end = strrchr(path, '/');
-    if (!end || end == path)
-        return 0;
-    if ((size_t)snprintf(folder, sizeof folder, "%.*s", (int)(end - path), path) >= sizeof folder)
-        return bk_fail(err, BK_E_LIMIT, "the path %s is too long", path);
-    return folder_make(folder, err);
-}
-
 int scrub_run(struct store *store, const struct world *w, struct job *j, const struct scrub_opts *o,
               struct scrub_report *ret, struct bk_error *err)
 {
     struct scrub s = { .store = store, .world = w, .job = j, .opts = o, .rep = ret };
     *ret = (struct scrub_report){ .oldest_s = -1 };
     s.start_s = s.saved_s = now_s(&s);
-    int r = o->state ? make_folder_of(o->state, err) : 0;
+    int r = o->state ? folder_make_above(o->state, 0700, err) : 0;
     if (r == 0)
         r = gather(&s, err);
     if (r == 0)
@@ -225,25 +209,17 @@ int scrub_run(struct store *store, const struct world *w, struct job *j, const s
 
 int scrub_state_path(struct store *s, char *out, size_t cap, struct bk_error *err)
 {
-    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(CONFIG_CEILING);
     struct config c;
     uint8_t digest[SUITE_HASH];
-    char hex[2 * SUITE_HASH + 1];
-    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int r = store_get_all(s, "config", CONFIG_CEILING, &b, err);
-    if (r == 0)
-        r = config_decode(b.data, b.len, &c, digest, err);
-    if (r < 0 && store_get_all(s, "copies/config", CONFIG_CEILING, &b, err) == 0)
-        r = config_decode(b.data, b.len, &c, digest, err);
+    char home[PATH_MAX], hex[2 * SUITE_HASH + 1];
+    int r = copies_config(s, &c, digest, err);
     if (r < 0)
         return bk_context(err, "read the config of %s", s->url);
-    bool has_xdg = xdg && *xdg == '/';
-    if (!has_xdg && !(home && *home == '/'))
+    if (!folder_home("XDG_STATE_HOME", ".local/state", home, sizeof home))
         return bk_fail(err, BK_E_ABSENT, "neither XDG_STATE_HOME nor HOME is set");
     object_hex(digest, SUITE_HASH / 2, hex);
-    if ((size_t)snprintf(out, cap, "%s%s/bkctl/%s/scrub", has_xdg ? xdg : home,
-                         has_xdg ? "" : "/.local/state", hex) >= cap)
-        return bk_fail(err, BK_E_LIMIT, "the path below %s is too long", has_xdg ? xdg : home);
+    if ((size_t)snprintf(out, cap, "%s/%s/scrub", home, hex) >= cap)
+        return bk_fail(err, BK_E_LIMIT, "the path below %s is too long", home);
     return 0;
 }
 

@@ -148,7 +148,7 @@ static int check_segment(struct check *c, const struct names_item *item, uint8_t
         why = (struct bk_error){ 0 };
         r = look_through(c, &s, block, &why);
     }
-    c->rep.n_frames += r == 0 ? s.n_frames : 0;
+    c->rep.n_frames += s.n_frames;
     if (check_fatal(r)) {
         if (err)
             *err = why;

@@ -74,3 +74,20 @@ int copies_get_record(struct repo *r, enum object_kind kind, const char *name, s
         *ret_from_copy = copy;
     return 0;
 }
+
+static int config_at(struct store *s, const char *path, struct config *ret, uint8_t *ret_digest,
+                     struct bk_error *err)
+{
+    enum { CEILING = 4096 };
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(CEILING);
+    int r = store_get_all(s, path, CEILING, &b, err);
+    return r < 0 ? r : config_decode(b.data, b.len, ret, ret_digest, err);
+}
+
+int copies_config(struct store *s, struct config *ret, uint8_t ret_digest[static SUITE_HASH],
+                  struct bk_error *err)
+{
+    struct bk_error ignored = { 0 };
+    int r = config_at(s, "config", ret, ret_digest, err);
+    return r < 0 && config_at(s, COPIES_PREFIX "config", ret, ret_digest, &ignored) == 0 ? 0 : r;
+}

@@ -24,5 +24,9 @@ int copies_put_record(struct repo *r, enum object_kind kind, const char *name, c
                       size_t len, struct bk_error *err) BK_MUST_CHECK;
 int copies_get_record(struct repo *r, enum object_kind kind, const char *name, struct bk_buf *payload,
                       bool *ret_from_copy, struct bk_error *err) BK_MUST_CHECK;
+/* What the config says in clear, as it stands or else by its copy, before anything is unlocked: nothing of it
+ * is proven by a key yet. Without either the original's error. */
+int copies_config(struct store *s, struct config *ret, uint8_t ret_digest[static SUITE_HASH],
+                  struct bk_error *err) BK_MUST_CHECK;
 
 #endif

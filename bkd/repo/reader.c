@@ -165,8 +165,10 @@ static int read_once(struct reader *r, struct reader_lane *l, const struct chunk
 static bool healed(struct reader *r, const struct chunk_loc *loc, int code)
 {
     char path[REPO_PATH];
+    if (!reader_is_damage(code))
+        return false;
     repo_pack_path(loc->kind, &loc->pack, path);
-    return reader_is_damage(code) && repo_heal(r->repo, path);
+    return repo_heal(r->repo, path);
 }
 
 static int read_one(struct reader *r, struct reader_lane *l, const struct chunk_loc *loc,

@@ -40,13 +40,14 @@ int frame_ref_chunk(struct frame_ref *f, uint16_t slot, const chunk_id *id, cons
 void frame_ref_free(struct frame_ref *f); /* unref */
 BK_AUTO(struct frame_ref *, frame_ref_free)
 
-/* Read several frames of one pack, sorted by offset, with merged ranges (gaps up to 256 KiB are read along):
- * fn is called for each in order; a damaged one is passed with f NULL and its error, and the run goes on when
- * fn returns 0. */
 /* How many frames a run had best ask for. Of a store across a network a whole pack of the size that the
  * writer makes for it: each request costs both sides; of a disk fewer, so that the work is spread. */
 enum { READER_RUN_FRAMES_MAX = 40 };
 unsigned reader_run_frames(const struct reader *r);
+
+/* Read several frames of one pack, sorted by offset, with merged ranges (gaps up to 256 KiB are read along):
+ * fn is called for each in order; a damaged one is passed with f NULL and its error, and the run goes on when
+ * fn returns 0. */
 typedef int reader_run_fn(void *ctx, size_t i, struct frame_ref *f, const struct bk_error *damage);
 int reader_run(struct reader *r, unsigned lane, const struct chunk_loc *locs, size_t n, reader_run_fn *fn,
                void *ctx, struct bk_error *err) BK_MUST_CHECK;

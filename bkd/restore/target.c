@@ -5,21 +5,9 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+#include "bkd/job/folder.h"
 
-static int make_parents(const char *path, struct bk_error *err)
-{
-    bk_auto(free) char *p = strdup(path);
-    if (!p)
-        return bk_fail(err, BK_E_NOMEM, "make '%s'", path);
-    for (char *s = p + 1; (s = strchr(s, '/')) != NULL; s++) {
-        *s = '\0';
-        if (mkdir(p, 0777) < 0 && errno != EEXIST)
-            return bk_fail_errno(err, errno, "make the directory '%s'", p);
-        *s = '/';
-    }
-    return 0;
-}
+enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
 static int not_a_directory(const char *path, struct bk_error *err)
 {
@@ -43,7 +31,7 @@ int target_open(const char *path, int *ret_fd, bool *ret_fresh, struct bk_error 
     if (mkdir(path, 0777) == 0) {
         fresh = true;
     } else if (errno == ENOENT) {
-        int r = make_parents(path, err);
+        int r = folder_make_above(path, 0777, err);
         if (r < 0)
             return r;
         if (mkdir(path, 0777) == 0)

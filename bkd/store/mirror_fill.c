@@ -18,7 +18,7 @@ static bool stopping(struct mirror *m)
 static int fill_from(struct mirror *m, const struct fill *f, unsigned from, struct bk_error *err)
 {
     bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(0);
-    int r = mirror_fetch(m, from, f->name, &b, err);
+    int r = store_get_sound(m->m[from].s, f->name, &b, err);
     if (r == 0)
         r = mirror_copy(m, from, f->to, false, f->name, b.data, b.len, err);
     return r == BK_E_EXISTS ? 0 : r;

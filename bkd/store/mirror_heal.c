@@ -1,18 +1,5 @@
 /* Healing: sound bytes from one store take the place of bad or missing ones in another. */
 #include "bkd/store/mirror_state.h"
-#include "formats/object/record.h"
-#include "formats/object/verify.h"
-
-#define CONTENT_MAX ((size_t)1 << 31)
-
-int mirror_fetch(struct mirror *m, unsigned i, const char *name, struct bk_buf *out, struct bk_error *err)
-{
-    size_t ceiling = object_is_content(name) ? CONTENT_MAX : RECORD_MAX;
-    int r = store_get_all(m->m[i].s, name, ceiling, out, err);
-    if (r == BK_E_LIMIT) /* no such object was ever put */
-        return bk_fail(err, BK_E_CORRUPT, "%s has more bytes than any object", name);
-    return r < 0 ? r : object_verify(name, out->data, out->len, err);
-}
 
 /* Whoever removes an object takes the copies away from the secondaries first: a source that has gone since
  * the bytes were read means that the object is being removed, and our copy must not outlive it. */
@@ -89,7 +76,7 @@ static int look(struct healing *h, unsigned i, struct bk_error *err)
         f->state = STORE_COPY_UNREACHABLE;
         return 0;
     }
-    f->r = mirror_fetch(h->m, i, h->name, &b, &f->why);
+    f->r = store_get_sound(h->m->m[i].s, h->name, &b, &f->why);
     if (f->r == BK_E_NOMEM || f->r == BK_E_CANCELLED) {
         if (err)
             *err = f->why;

@@ -96,7 +96,7 @@ static int get_whole(struct mirror *m, const char *name, struct bk_buf *out, str
     bool have = false;
     for (unsigned k = 0; k < n; k++) {
         struct bk_error why = { 0 };
-        int r = mirror_fetch(m, order[k], name, out, &why);
+        int r = store_get_sound(m->m[order[k]].s, name, out, &why);
         if (r == 0) {
             mirror_well(m, order[k]);
             if (a.lost || have)

@@ -78,10 +78,6 @@ int mirror_heal(struct store *s, const char *name, const struct store_heal *how,
  * asked again afterwards: the copy is taken back when the source has gone meanwhile (ABSENT). */
 int mirror_copy(struct mirror *m, unsigned from, unsigned to, bool over, const char *name, const void *data,
                 size_t len, struct bk_error *err) BK_MUST_CHECK;
-/* The whole object as member i has it: 0 when it is there and sound. CORRUPT, VERSION or UNSUPPORTED: out
- * holds what is there. */
-int mirror_fetch(struct mirror *m, unsigned i, const char *name, struct bk_buf *out,
-                 struct bk_error *err) BK_MUST_CHECK;
 /* mirror_fill.c */
 void mirror_fill_later(struct mirror *m, unsigned to, const char *name);
 void mirror_fill_stop(struct mirror *m);

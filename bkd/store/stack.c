@@ -1,8 +1,8 @@
 #include "bkd/store/stack.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "bkd/job/folder.h"
 #include "bkd/store/cache.h"
 #include "bkd/store/throttle.h"
 #include "formats/object/config.h"
@@ -11,15 +11,7 @@ enum { CONFIG_CEILING = 1 << 16, PLACE = 4096 };
 
 bool store_cache_home(char *out, size_t cap)
 {
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n;
-    if (xdg && xdg[0] == '/')
-        n = snprintf(out, cap, "%s/bkctl", xdg);
-    else if (home && home[0] == '/')
-        n = snprintf(out, cap, "%s/.cache/bkctl", home);
-    else
-        return false;
-    return n > 0 && (size_t)n < cap;
+    return folder_home("XDG_CACHE_HOME", ".cache", out, cap);
 }
 
 /* The cache belongs to the repository, whatever URL it is reached by. */

@@ -8,6 +8,10 @@
 #include "bkd/store/rados.h"
 #endif
 #include "bkd/store/s3.h"
+#include "formats/object/record.h"
+#include "formats/object/verify.h"
+
+#define CONTENT_MAX ((size_t)1 << 31)
 
 bool store_name_valid(const char *name)
 {
@@ -84,6 +88,14 @@ int store_get_all(struct store *s, const char *name, size_t ceiling, struct bk_b
     if (r < 0)
         bk_buf_clear(out);
     return r;
+}
+
+int store_get_sound(struct store *s, const char *name, struct bk_buf *out, struct bk_error *err)
+{
+    int r = store_get_all(s, name, object_is_content(name) ? CONTENT_MAX : RECORD_MAX, out, err);
+    if (r == BK_E_LIMIT) /* no such object was ever put */
+        return bk_fail(err, BK_E_CORRUPT, "%s has more bytes than any object", name);
+    return r < 0 ? r : object_verify(name, out->data, out->len, err);
 }
 
 int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)

@@ -101,6 +101,10 @@ static inline int store_put(struct store *s, const char *name, const void *data,
 /* The whole object, at most `ceiling` bytes (LIMIT). out is replaced. */
 int store_get_all(struct store *s, const char *name, size_t ceiling, struct bk_buf *out,
                   struct bk_error *err) BK_MUST_CHECK;
+/* The whole object, verified without keys (formats/object/verify.h). CORRUPT, VERSION or UNSUPPORTED: out
+ * holds what is there; CORRUPT with an empty out: it is larger than any object. */
+int store_get_sound(struct store *s, const char *name, struct bk_buf *out,
+                    struct bk_error *err) BK_MUST_CHECK;
 /* Exactly len bytes; a shorter object is CORRUPT. */
 int store_get_exact(struct store *s, const char *name, uint64_t offset, void *out, size_t len,
                     struct bk_error *err) BK_MUST_CHECK;

@@ -2,7 +2,7 @@
 # On a healthy cluster, replicated and erasure-coded: the store keeps its contract, and says what is wrong. The commands: stores.sh.
 . "$(dirname "$0")/lib.sh" rados STORE=memstore
 here=$(dirname "$0")
-contract=$(find "$(dirname "$BKCTL")/.." -name test-bkd-contract -type f | head -n 1)
+contract=$(find "$(dirname "$BKCTL")/.." -name test-bkd-contract -type f -print -quit)
 for pool in rep ec; do
     step "$pool: the contract"
     [ -x "$contract" ] || fail "the contract test is not built"

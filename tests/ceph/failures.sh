@@ -166,10 +166,10 @@ admin osd set-nearfull-ratio 0.001
 admin osd set-backfillfull-ratio 0.002
 admin osd set-full-ratio 0.003
 for _ in {1..100}; do
-    admin health detail | grep -q OSD_FULL && break
+    admin health detail | has OSD_FULL && break
     sleep 0.3
 done
-admin health detail | grep -q OSD_FULL || fail "the cluster does not become full"
+admin health detail | has OSD_FULL || fail "the cluster does not become full"
 R=$(url ec repo timeout=20)
 bounded 60 9 "No space left|full" bk backup --level full "$S"
 grep -q "^hint: .*prune" "$W/err" || { cat "$W/err"; fail "no hint what still works"; }
@@ -182,7 +182,7 @@ before=$(rados -c "$C/ceph.conf" -p ec -N repo ls | wc -l)
     grep -q "^hint: " "$W/err" || { cat "$W/err"; fail "no hint how to get out"; }
     admin osd set-full-ratio 0.8 # for a while, as an operator would
     for _ in {1..100}; do
-        admin health detail | grep -q OSD_FULL || break
+        admin health detail | has OSD_FULL || break
         sleep 0.3
     done
     expect 0 bk prune

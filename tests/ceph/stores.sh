@@ -32,12 +32,7 @@ start_https() {
     "$BKD" serve --listen "127.0.0.1:$https_port" --cert "$W/server.pem" --key "$W/server.key" --config "$W/config" >"$W/bkd.log" 2>&1 </dev/null &
     server=$!
     at_exit "kill $server; wait $server"
-    for i in {1..100}; do
-        (exec 3<>"/dev/tcp/127.0.0.1/$https_port") 2>/dev/null && return
-        sleep 0.05
-    done
-    cat "$W/bkd.log"
-    fail "bkd does not listen"
+    listens "$https_port" "$server" bkd "$W/bkd.log"
 }
 
 place_of() { # STORE TEST

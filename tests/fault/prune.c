@@ -9,6 +9,7 @@
 #include "bkd/repo/session.h"
 #include "bkd/repo/check.h"
 #include "tests/fault/life.h"
+#include "tests/fault/sweeps.h"
 
 static struct sample sample;
 static uint64_t clean_bytes; /* of packs after an undisturbed collection */
@@ -177,94 +178,25 @@ static bool survive(struct store *base, enum store_fault_kind kind, uint64_t nth
     return fired;
 }
 
-static void sweep(enum store_fault_kind kind, const char *name)
+static void sweep(void **state)
 {
+    const struct sweep *w = *state;
     struct tally n = { 0 };
     struct store *base = make_base();
-    for (uint64_t nth = 1; survive(base, kind, nth, &n); nth++)
+    for (uint64_t nth = 1; survive(base, w->kind, nth, &n); nth++)
         ;
     assert_true(n.cases > 3);
-    printf("# %s: %u cases, %u survived; %u reported an error, %u went on without one\n", name, n.cases,
+    printf("# %s: %u cases, %u survived; %u reported an error, %u went on without one\n", w->what, n.cases,
            n.cases, n.reported, n.repaired);
     fflush(stdout);
     store_free(base);
 }
 
-static void failing_calls_lose_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_ERROR, "store call fails");
-}
-
-static void lost_acknowledgements_lose_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_LOST_ACK, "store call's acknowledgement is lost");
-}
-
-static void short_reads_lose_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_SHORT_GET, "store read is short");
-}
-
-static void flipped_bits_lose_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_FLIP_GET, "store read has a flipped bit");
-}
-
-static void a_full_store_loses_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_NOSPACE, "store is full from a put on");
-}
-
-static void a_store_that_goes_away_loses_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_CUT, "store is gone from a call on");
-}
-
-static void half_written_objects_lose_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_SHORT_PUT, "store put leaves half an object");
-}
-
-static void calls_carried_out_twice_lose_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_TWICE, "store call is carried out twice");
-}
-
-static void stale_listings_lose_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_STALE_LIST, "store listing is stale");
-}
-
-static void a_slow_call_changes_nothing(void **state)
-{
-    (void)state;
-    sweep(FAULT_SLOW, "store call is slow");
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_undisturbed_collection_leaves_what_is_needed),
-        cmocka_unit_test(failing_calls_lose_nothing),
-        cmocka_unit_test(lost_acknowledgements_lose_nothing),
-        cmocka_unit_test(short_reads_lose_nothing),
-        cmocka_unit_test(flipped_bits_lose_nothing),
-        cmocka_unit_test(a_full_store_loses_nothing),
-        cmocka_unit_test(a_store_that_goes_away_loses_nothing),
-        cmocka_unit_test(half_written_objects_lose_nothing),
-        cmocka_unit_test(calls_carried_out_twice_lose_nothing),
-        cmocka_unit_test(stale_listings_lose_nothing),
-        cmocka_unit_test(a_slow_call_changes_nothing),
-    };
+    struct CMUnitTest tests[1 + N_SWEEPS] = { cmocka_unit_test(
+        an_undisturbed_collection_leaves_what_is_needed) };
+    sweeps_add(tests + 1, sweep);
     sample_make(&sample);
     int r = cmocka_run_group_tests(tests, NULL, NULL);
     sample_remove(&sample);

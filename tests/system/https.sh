@@ -48,13 +48,7 @@ serve() {
     "$BKD" serve --listen "127.0.0.1:$port" --cert "$W/server.pem" --key "$W/server.key" --client-ca "$W/ca.pem" \
         --config "$W/config" >>"$W/bkd.log" 2>&1 </dev/null &
     server=$!
-    local i
-    for i in {1..100}; do
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return 0
-        kill -0 "$server" 2>/dev/null || { cat "$W/bkd.log"; fail "bkd does not start"; }
-        sleep 0.05
-    done
-    fail "bkd does not listen"
+    listens "$port" "$server" bkd "$W/bkd.log"
 }
 serve
 at_exit 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null'
@@ -65,8 +59,8 @@ wrong() { # STATUS MESSAGE HINT COMMAND...
     local status=$1 message=$2 hint=$3
     shift 3
     expect "$status" "$@"
-    grep '^bkctl: ' "$W/err" | grep -qE -- "$message" || { cat "$W/err"; fail "the message does not say '$message'"; }
-    [ "$hint" = - ] || grep '^hint: ' "$W/err" | grep -qE -- "$hint" || { cat "$W/err"; fail "the hint does not say '$hint'"; }
+    grep '^bkctl: ' "$W/err" | has -E -- "$message" || { cat "$W/err"; fail "the message does not say '$message'"; }
+    [ "$hint" = - ] || grep '^hint: ' "$W/err" | has -E -- "$hint" || { cat "$W/err"; fail "the hint does not say '$hint'"; }
 }
 S=$W/source
 mkdir -p "$S/dir"
@@ -97,7 +91,7 @@ id=$(as reader "$M" snapshots --json | jq -r '.snapshots[0].id')
 curls() { local who=$1; shift; curl -sS --cacert "$W/ca.pem" -o "$W/body" -w '%{http_code}' -H "Authorization: Bearer $(head -n 1 "$W/$who")" "$@"; }
 is() { local want=$1 got; shift; got=$(curls "$@") || true; [ "$got" = "$want" ] || { cat "$W/body"; fail "HTTP $got instead of $want: $*"; }; }
 U=https://127.0.0.1:$port/main
-name=$(cd "$W/store" && find data -type f | head -n 1)
+name=$(cd "$W/store" && find data -type f -print -quit)
 put() { # FILE
     echo "-T $1 -H If-None-Match:* -H X-Bkd-Sha256:$(sha256sum "$1" | cut -d ' ' -f 1)"
 }

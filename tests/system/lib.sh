@@ -31,6 +31,8 @@ trap 'echo "line $LINENO: exit status $? of: $BASH_COMMAND" >&2' ERR
 at_exit() { cleanups+=("$*"); }
 step() { echo "-- $*"; }
 figure() { echo "# $*"; }
+# Does what is read hold the pattern? All of it is read: grep -q ends early, and under pipefail the writer's broken pipe counts.
+has() { grep "$@" >/dev/null; }
 fail() {
     echo "FAILED: $*" >&2
     exit 1
@@ -72,6 +74,17 @@ expect() {
     [ "$got" = "$want" ] && return 0
     sed 's/^/    /' "$W/out" "$W/err" | tail -n 20 >&2
     fail "exit status $got instead of $want: $*"
+}
+# Wait until a server that the test has started takes connections: listens PORT PID NAME LOG
+listens() {
+    local i
+    for i in {1..100}; do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
+        kill -0 "$2" 2>/dev/null || break
+        sleep 0.05
+    done
+    cat "$4"
+    fail "$3 does not listen"
 }
 # The newest snapshot's field: newest .files
 newest() { bk snapshots --json | jq -r ".snapshots[-1]$1"; }

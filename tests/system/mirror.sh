@@ -119,7 +119,7 @@ expect 2 "$BKCTL" scrub --repo "$R" --interval soon
 
 step "without a second copy damage is told, and nothing is touched"
 cp -a "$A/repo" "$W/alone"
-pack=$(cd "$W/alone" && find data -type f | sort | head -n 1)
+pack=$(cd "$W/alone" && find data -type f | sort | sed -n 1p)
 chmod u+w "$W/alone/$pack"
 printf X | dd of="$W/alone/$pack" bs=1 seek=100 conv=notrunc status=none
 expect 5 "$BKCTL" scrub --repo "$W/alone"

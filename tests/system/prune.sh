@@ -94,10 +94,10 @@ bk prune --quiet --max-unused 1% --session-timeout 5s
 bk prune --json --dry-run >"$W/out"
 [ "$(jq .packs_unneeded "$W/out")" = 0 ] || fail "packs that nobody needs are left"
 verify
-ls "$R/sessions" | grep -q . && fail "sessions are left"
+ls "$R/sessions" | has . && fail "sessions are left"
 
 step "explain says who needs a pack"
-pack=$(basename "$(find "$R/data" -type f | head -n 1)")
+pack=$(basename "$(find "$R/data" -type f -print -quit)")
 expect 0 bk prune explain "${pack:0:16}"
 grep -q 'needed by' "$W/out" || fail "no use is named"
 expect 2 bk prune explain nothing

@@ -50,7 +50,7 @@ grep -q 'dir/7' "$W/out" || fail "diff"
 step "copies of the metadata"
 kept=$(find "$W/cache/bkctl" -type f | wc -l)
 [ "$kept" -gt 4 ] || fail "nothing is kept on this machine"
-! find "$W/cache/bkctl" -name 'data*' | grep -q . || fail "data packs are kept"
+! find "$W/cache/bkctl" -name 'data*' | has . || fail "data packs are kept"
 for f in "$W"/cache/bkctl/*/*; do printf 'damage' | dd of="$f" conv=notrunc bs=1 seek=40 status=none; done
 expect 0 bk ls -R latest
 expect 0 bk restore latest --target "$W/t2"
@@ -77,8 +77,8 @@ wrong() { # STATUS MESSAGE HINT COMMAND...
     local status=$1 message=$2 hint=$3
     shift 3
     expect "$status" "$@"
-    grep '^bkctl: ' "$W/err" | grep -qE -- "$message" || { cat "$W/err"; fail "the message does not say '$message'"; }
-    [ "$hint" = - ] || grep '^hint: ' "$W/err" | grep -qE -- "$hint" || { cat "$W/err"; fail "the hint does not say '$hint'"; }
+    grep '^bkctl: ' "$W/err" | has -E -- "$message" || { cat "$W/err"; fail "the message does not say '$message'"; }
+    [ "$hint" = - ] || grep '^hint: ' "$W/err" | has -E -- "$hint" || { cat "$W/err"; fail "the hint does not say '$hint'"; }
 }
 with() { "$BKCTL" --key-file "$W/key" --repo "$@"; }
 AWS_SECRET_ACCESS_KEY=no wrong 14 "bucket1.*SignatureDoesNotMatch" "secret key is wrong" bk snapshots
@@ -113,12 +113,7 @@ proxy() { # MODE [CERTIFICATE]: $proxy is its pid
     python3 "$here/s3_proxy.py" "$bad" "$s3" "$@" >"$W/proxy.log" 2>&1 </dev/null &
     proxy=$!
     at_exit "kill $proxy 2>/dev/null"
-    local i
-    for i in {1..100}; do
-        (exec 3<>"/dev/tcp/127.0.0.1/$bad") 2>/dev/null && return 0
-        sleep 0.05
-    done
-    fail "the proxy does not listen"
+    listens "$bad" "$proxy" "the proxy" "$W/proxy.log"
 }
 end_proxy() { kill "$proxy" && wait "$proxy" 2>/dev/null || true; }
 
@@ -174,4 +169,4 @@ expect 0 "$BKCTL" store probe "$L" --json
 last_json "$W/out" | jq -e '.usable and .retention' >/dev/null || { cat "$W/out"; fail "probe of the locked bucket"; }
 wrong 15 "lock" "object lock" with "$(place bucket1/l "$s3" "control=plain1&lock=compliance")" init
 
-figure "$("$BKCTL" version | head -n 1)"
+figure "$("$BKCTL" version | sed -n 1p)"

@@ -102,7 +102,7 @@ restorer() {
             0) count restore ;;
             137) ;;
             *)  # it may have been forgotten since it was listed
-                if listed | grep -qx "$id"; then
+                if listed | has -x "$id"; then
                     sed 's/^/    /' "$W/restore.out"
                     echo "snapshot $id does not restore exactly"
                     return 1

@@ -17,9 +17,9 @@ wrong() {
     [ "$rc" = "$status" ] || { cat "$W/err"; fail "exit status $rc instead of $status: $*"; }
     [ ! -s "$W/out" ] || { head "$W/out"; fail "an error with output on stdout: $*"; }
     [ "$(grep -c '^bkctl: ' "$W/err")" = 1 ] || { cat "$W/err"; fail "not one message: $*"; }
-    grep '^bkctl: ' "$W/err" | grep -qE -- "$message" || { cat "$W/err"; fail "the message does not say '$message': $*"; }
+    grep '^bkctl: ' "$W/err" | has -E -- "$message" || { cat "$W/err"; fail "the message does not say '$message': $*"; }
     if [ "$hint" != - ]; then
-        grep '^hint: ' "$W/err" | grep -qE -- "$hint" || { cat "$W/err"; fail "no hint that says '$hint': $*"; }
+        grep '^hint: ' "$W/err" | has -E -- "$hint" || { cat "$W/err"; fail "no hint that says '$hint': $*"; }
     fi
     [ "$(grep -cv '^warning: ' "$W/err")" -le 2 ] || { cat "$W/err"; fail "too many lines: $*"; }
     local with_json=() word
@@ -169,8 +169,8 @@ cp "$W/key" "$W/users/key"
 chmod 0644 "$W/users/key"
 expect 0 as_user init
 expect 10 as_user backup --name u "$S"
-grep '^warning: ' "$W/err" | grep -q 'unreadable.*[Pp]ermission denied' || { cat "$W/err"; fail "the unreadable file is not named"; }
-grep '^warning: ' "$W/err" | grep -q 'locked' || { cat "$W/err"; fail "the unreadable folder is not named"; }
+grep '^warning: ' "$W/err" | has 'unreadable.*[Pp]ermission denied' || { cat "$W/err"; fail "the unreadable file is not named"; }
+grep '^warning: ' "$W/err" | has 'locked' || { cat "$W/err"; fail "the unreadable folder is not named"; }
 expect 10 as_user backup --json --name u "$S"
 last_json "$W/out" >/dev/null
 jq -es '[.[] | select(.type == "exception")] | length == 2' "$W/out" >/dev/null || { cat "$W/out"; fail "exceptions in JSON"; }
@@ -258,7 +258,7 @@ done
 [ "$whole" -gt 0 ] || fail "nothing was restored from around the damage"
 figure "$cases wrong requests, each with its message; $whole of 30 files restored around damage"
 again
-rm "$(find "$R/data" -type f | head -n 1)"
+rm "$(find "$R/data" -type f -print -quit)"
 expect 5 b check
 b ls latest:"$S" >/dev/null
 again
