@@ -125,7 +125,8 @@ static void chunks_come_back_after_reopening(void **state)
     }
 }
 
-/* Segments come so often that many chunks go from the run's own set to the index while others ask for them. */
+/* Segments come so often that many chunks go from the run's own set to the index while others ask for them.
+ */
 static void a_chunk_is_stored_once_while_segments_come(void **state)
 {
     (void)state;
