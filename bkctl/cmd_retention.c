@@ -24,7 +24,7 @@ int retention_seconds(const char *text, uint64_t *ret, struct bk_error *err)
         return r;
     *ret = calendar_span_seconds(&span);
     if (*ret > MINIMUM_SECONDS_MAX)
-        return bk_fail(err, BK_E_LIMIT, "a minimum retention is at most a hundred years");
+        return bk_fail(err, BK_E_LIMIT, "a duration is at most a hundred years");
     return 0;
 }
 

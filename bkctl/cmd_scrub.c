@@ -194,7 +194,9 @@ static int scrub_run_command(struct app *a, const void *args, const struct opera
         emit(a, &report, &odds);
     else if (!a->g.quiet)
         print(a, &report, &odds);
-    return report.n_bad ? BK_E_CORRUPT : 0;
+    if (report.n_bad)
+        return BK_E_CORRUPT;
+    return report.n_unreachable ? BK_E_UNREACHABLE : 0;
 }
 
 const struct command cmd_scrub = {
@@ -202,12 +204,13 @@ const struct command cmd_scrub = {
     .summary = N_("Verify stored bytes without keys, and heal them from a mirror"),
     .about =
         N_("Reads what is stored and compares it with its names and digests; no secret is needed. What was "
-           "verified "
-           "longest ago comes first, and what was verified when is remembered, so that short runs go round. "
+           "read longest ago comes first, and what was verified when is remembered, so that short runs go "
+           "round. "
            "--limit-download bounds the rate.\n\n"
            "In a mirror (mirror:URL|URL) every copy is read, and bad or missing ones are written anew from a "
            "sound one. "
-           "Each is listed. The exit status is 5 when a copy stays bad."),
+           "Each is listed. The exit status is 5 when a copy stays bad, and 20 when a store of the mirror "
+           "does not answer."),
     .opts = scrub_opts,
     .args_size = sizeof(struct scrub_args),
     .examples = (const struct example[]){ { N_("all of it, at 20 MiB a second"),

@@ -21,11 +21,11 @@ struct scrub {
     struct scrub_report *rep;
     struct names list;
     struct scrub_item *v;    /* owned; by name */
-    struct scrub_item **due; /* owned; what was verified longest ago first */
+    struct scrub_item **due; /* owned; what was read longest ago first */
     size_t n;
     int64_t start_s, saved_s;
     /* of the object at hand */
-    unsigned copies, sound, unreachable;
+    unsigned copies, sound;
 };
 
 static int64_t now_s(const struct scrub *s)
@@ -36,8 +36,8 @@ static int64_t now_s(const struct scrub *s)
 static int by_due(const void *a, const void *b)
 {
     const struct scrub_item *x = *(struct scrub_item *const *)a, *y = *(struct scrub_item *const *)b;
-    if (x->when_s != y->when_s)
-        return x->when_s < y->when_s ? -1 : 1;
+    if (x->read_s != y->read_s)
+        return x->read_s < y->read_s ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
@@ -88,7 +88,6 @@ static void see_copy(void *ctx, const struct store_copy *c)
         break;
     case STORE_COPY_UNREACHABLE:
         s->rep->n_unreachable++;
-        s->unreachable++;
         break;
     }
     if (s->opts->copy)
@@ -120,7 +119,7 @@ static int verify_only(struct scrub *s, const char *name, struct bk_error *err)
 static int look(struct scrub *s, struct scrub_item *it, struct bk_error *err)
 {
     struct store_heal how = { .copy = see_copy, .ctx = s, .fill = s->opts->fill };
-    s->copies = s->sound = s->unreachable = 0;
+    s->copies = s->sound = 0;
     job_set_path(s->job, it->name, strlen(it->name));
     int r = store_heal(s->store, it->name, &how, err);
     if (r == BK_E_UNSUPPORTED && s->copies == 0)
@@ -133,9 +132,11 @@ static int look(struct scrub *s, struct scrub_item *it, struct bk_error *err)
         s->rep->n_copies = s->copies;
     s->job->done_bytes += it->size;
     s->job->done_items++;
-    s->rep->n_verified += s->sound > 0;
-    if (s->sound > 0 && s->unreachable == 0)
-        it->when_s = now_s(s);
+    it->read_s = now_s(s);
+    if (s->copies > 0 && s->sound == s->copies) {
+        it->verified_s = it->read_s;
+        s->rep->n_verified++;
+    }
     return 0;
 }
 
@@ -180,11 +181,11 @@ static void summarise(struct scrub *s)
 {
     int64_t oldest = INT64_MAX;
     for (size_t i = 0; i < s->n; i++) {
-        if (!s->v[i].when_s)
+        if (!s->v[i].verified_s)
             continue;
         s->rep->n_fresh++;
         s->rep->fresh_bytes += s->v[i].size;
-        oldest = s->v[i].when_s < oldest ? s->v[i].when_s : oldest;
+        oldest = s->v[i].verified_s < oldest ? s->v[i].verified_s : oldest;
     }
     s->rep->oldest_s = s->rep->n_fresh ? now_s(s) - oldest : -1;
 }

@@ -1,9 +1,9 @@
 /* Scrub: every stored byte is read and verified again, without keys, before two copies can have gone bad.
  *
- * What was verified when is remembered in a file on this machine; what was verified longest ago comes first,
- * so that runs that are cut short go round. Where the store keeps several copies (mirror.h) every copy is
- * read, and bad or missing ones are written anew from a sound one; each is told. Nothing else is changed.
- * docs/design/mirror.md */
+ * What was read when, and when all copies of it were sound, is remembered in a file on this machine; what was
+ * read longest ago comes first, so that runs that are cut short go round, also past what stays bad. Where the
+ * store keeps several copies (mirror.h) every copy is read, and bad or missing ones are written anew from a
+ * sound one; each is told. Nothing else is changed. docs/design/mirror.md */
 #ifndef BKD_LIFE_SCRUB_H
 #define BKD_LIFE_SCRUB_H
 
@@ -25,14 +25,14 @@ struct scrub_opts {
 
 struct scrub_report {
     uint64_t n_objects, bytes;       /* that are there */
-    uint64_t n_verified, read_bytes; /* in this run; bytes of all copies */
+    uint64_t n_verified, read_bytes; /* in this run: objects with all copies sound; bytes of all copies */
     uint64_t n_repaired, n_bad,
         n_unknown;                 /* copies: written anew; damaged and no sound one; not to be judged */
     uint64_t n_unreachable;        /* copies in stores that do not answer */
-    uint64_t n_fresh, fresh_bytes; /* objects that have been verified, ever */
+    uint64_t n_fresh, fresh_bytes; /* objects of which all copies were found sound, ever */
     unsigned n_copies;             /* most that any object was looked for in */
     int64_t oldest_s;              /* age of the verification longest ago; -1: none was ever */
-    bool all;                      /* this run has verified everything */
+    bool all;                      /* this run has read everything */
 };
 /* 0 also with bad copies: look at the report. CANCELLED in good order: what was done is remembered. CORRUPT:
  * the remembered state is no such file. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char head[] = "bkctl scrub 1\n";
+static const char head[] = "bkctl scrub 2\n";
 enum { LINE = 512 };
 
 static int no_state(const char *path, struct bk_error *err)
@@ -19,23 +19,34 @@ static int no_state(const char *path, struct bk_error *err)
                    "remove it, and everything counts as never verified; or name another one with --state");
 }
 
+static bool take_time(char **at, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = strtoll(*at, &end, 10);
+    bool good = !errno && end != *at && *end == ' ' && *ret >= 0;
+    *at = end + good;
+    return good;
+}
+
 /* Both are sorted: one pass. */
 static int read_lines(FILE *f, const char *path, struct scrub_item *v, size_t n, struct bk_error *err)
 {
     char line[LINE];
     size_t at = 0;
     while (fgets(line, sizeof line, f)) {
-        char *end;
-        errno = 0;
-        int64_t when = strtoll(line, &end, 10);
+        char *name = line;
+        int64_t read_s, verified_s;
         size_t len = strlen(line);
-        if (errno || *end != ' ' || when < 0 || line[len - 1] != '\n')
+        if (line[len - 1] != '\n' || !take_time(&name, &read_s) || !take_time(&name, &verified_s))
             return no_state(path, err);
         line[len - 1] = '\0';
-        while (at < n && strcmp(v[at].name, end + 1) < 0)
+        while (at < n && strcmp(v[at].name, name) < 0)
             at++;
-        if (at < n && strcmp(v[at].name, end + 1) == 0)
-            v[at].when_s = when;
+        if (at < n && strcmp(v[at].name, name) == 0) {
+            v[at].read_s = read_s;
+            v[at].verified_s = verified_s;
+        }
     }
     return ferror(f) ? bk_fail_errno(err, EIO, "read %s", path) : 0;
 }
@@ -59,7 +70,8 @@ static int write_lines(FILE *f, const struct scrub_item *v, size_t n)
     if (fputs(head, f) < 0)
         return -errno;
     for (size_t i = 0; i < n; i++)
-        if (v[i].when_s && fprintf(f, "%" PRId64 " %s\n", v[i].when_s, v[i].name) < 0)
+        if (v[i].read_s &&
+            fprintf(f, "%" PRId64 " %" PRId64 " %s\n", v[i].read_s, v[i].verified_s, v[i].name) < 0)
             return -errno;
     return fflush(f) != 0 || fsync(fileno(f)) != 0 ? -errno : 0;
 }

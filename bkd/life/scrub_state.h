@@ -1,4 +1,5 @@
-/* What was verified when: a file of lines "<Unix seconds> <object>", sorted by object, after a head line.
+/* What was read and verified when: a file of lines "<seconds> <seconds> <object>" (Unix time), sorted by
+ * object, after a head line.
  * Written anew as a whole and put in its place by rename, so that there is always a whole one. One thread. */
 #ifndef BKD_LIFE_SCRUB_STATE_H
 #define BKD_LIFE_SCRUB_STATE_H
@@ -8,10 +9,11 @@
 struct scrub_item {
     const char *name; /* of the listing */
     uint64_t size;
-    int64_t when_s; /* 0: never */
+    int64_t read_s;     /* when a scrub came by last; 0: never */
+    int64_t verified_s; /* when it found every copy sound */
 };
 
-/* when_s of each of n items, which are sorted by name, from the file; one that is not there says nothing.
+/* The times of each of n items, which are sorted by name, from the file; one that is not there says nothing.
  * Lines of other objects are passed over. CORRUPT */
 int scrub_state_load(const char *path, struct scrub_item *v, size_t n, struct bk_error *err) BK_MUST_CHECK;
 /* v is sorted by name. */

@@ -46,7 +46,7 @@ static int recover(struct index *x, struct job *j, uint64_t *ret_packs, struct b
     int r = verify(x, j, err);
     if (r == 0)
         r = index_adopt(x, j, v->puts ? index_put_segment : index_keep_segment, &n, err);
-    if (v->puts && (r == BK_E_PERM || r == BK_E_UNSUPPORTED)) {
+    if (v->puts && (r == BK_E_PERM || r == BK_E_UNSUPPORTED || r == BK_E_COPIES)) {
         if (err)
             *err = (struct bk_error){ 0 };
         r = index_adopt(x, j, index_keep_segment, &n, err);

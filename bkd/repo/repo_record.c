@@ -29,6 +29,11 @@ int repo_put_sure(struct store *s, const char *name, const void *data, size_t le
         int r = store_put(s, name, data, len, &put);
         if (r >= 0)
             return 0;
+        if (r == BK_E_COPIES) { /* that it can be read is not enough */
+            if (err)
+                *err = put;
+            return r;
+        }
         /* One more reading, should the first one fail as well: an unknown outcome is the worst one. */
         int there = stands_there(s, name, data, len, &get);
         if (there < 0)

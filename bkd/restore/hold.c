@@ -16,7 +16,7 @@ static int open_session(struct repo *repo, struct job *j, const char *purpose, s
 {
     struct bk_error why = { 0 };
     int r = session_open(repo, SESSION_READER, purpose, ret, &why);
-    if (r == BK_E_PERM || r == BK_E_NOSPACE || r == BK_E_UNSUPPORTED) {
+    if (r == BK_E_PERM || r == BK_E_NOSPACE || r == BK_E_UNSUPPORTED || r == BK_E_COPIES) {
         job_log(j, JOB_WARN, "no session could be opened (%s): let nobody prune the repository meanwhile",
                 why.text);
         return 0;

@@ -20,6 +20,8 @@ unsigned serve_status_of(int code)
         return MHD_HTTP_INSUFFICIENT_STORAGE;
     case BK_E_LIMIT:
         return 413;
+    case BK_E_COPIES:
+        return MHD_HTTP_FAILED_DEPENDENCY;
     case BK_E_BUSY:
     case BK_E_UNREACHABLE:
     case BK_E_NOMEM:

@@ -34,6 +34,8 @@ static int code_of(const struct s3_http_answer *a)
         return BK_E_EXISTS;
     case 413:
         return BK_E_LIMIT;
+    case 424:
+        return BK_E_COPIES;
     case 507:
         return BK_E_NOSPACE;
     case 501:

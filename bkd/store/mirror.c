@@ -190,6 +190,7 @@ static void mirror_free(struct store *s)
     pthread_cond_destroy(&m->room);
     pthread_mutex_destroy(&m->lock);
     pthread_mutex_destroy(&m->healing);
+    mirror_shun_clear(m);
     free(m->queue);
     free(m);
 }
@@ -241,6 +242,7 @@ int mirror_make(struct store *const *stores, const char *const *urls, const stru
     }
     pthread_mutex_init(&m->lock, NULL);
     pthread_mutex_init(&m->healing, NULL);
+    pthread_mutex_init(&m->shun_lock, NULL);
     pthread_cond_init(&m->wake, NULL);
     pthread_cond_init(&m->room, NULL);
     m->world = w;

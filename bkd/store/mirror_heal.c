@@ -107,10 +107,12 @@ static void rewrite(struct healing *h, unsigned i)
         r = 0;
     if (r == 0) {
         f->state = STORE_COPY_REPAIRED;
+        mirror_trust(h->m, i, h->name);
         mirror_event(h->m, STORE_EVENT_REPAIRED, i, h->name, f->why.text);
     } else if (r != BK_E_ABSENT) {
         f->state = STORE_COPY_BAD;
         f->why = why;
+        mirror_shun(h->m, i, h->name);
     }
 }
 

@@ -12,15 +12,46 @@ static int refused(struct mirror *m, const char *name, struct bk_error *err)
                         "mirror's URL, for every user of the repository");
 }
 
-/* A collector's word stands on what it saw: never on a listing that may lack something. */
-static int check_complete(struct mirror *m, const char *name, struct bk_error *err)
+/* A collector's word stands on what it saw: never on a store that did not answer. */
+static bool is_decision(const char *name)
 {
-    bool decision = strncmp(name, "generation/", 11) == 0 || strncmp(name, "tombstones/", 11) == 0;
-    if (!decision || !atomic_load(&m->incomplete))
-        return 0;
-    bk_fail(err, BK_E_UNSUPPORTED,
-            "%s: one of the mirror's stores could not be listed: nothing may be collected", name);
+    return strncmp(name, "generation/", 11) == 0 || strncmp(name, "tombstones/", 11) == 0;
+}
+
+static int incomplete(const char *name, struct bk_error *err)
+{
+    bk_fail(err, BK_E_UNSUPPORTED, "%s: one of the mirror's stores did not answer: nothing may be collected",
+            name);
     return bk_hint(err, "run it again when all stores of the mirror are there");
+}
+
+static bool has(struct mirror *m, unsigned i, const char *name, int *ret, struct bk_error *err)
+{
+    uint64_t size;
+    *ret = mirror_usable(m, i, false, err);
+    if (*ret == 0)
+        *ret = store_stat(m->m[i].s, name, &size, err);
+    return *ret == 0;
+}
+
+/* The primary had everything first: what it lacks and a secondary has it has lost, and the name is taken. */
+static int check_free(struct mirror *m, const char *name, struct bk_error *err)
+{
+    struct bk_error why = { 0 };
+    int r;
+    for (unsigned i = 1; i < m->n; i++) {
+        if (has(m, i, name, &r, &why)) {
+            if (!has(m, 0, name, &r, &why) && r == BK_E_ABSENT)
+                (void)!mirror_heal(&m->store, name, &(struct store_heal){ 0 }, &why);
+            return bk_fail(err, BK_E_EXISTS, "object %s is there already", name);
+        }
+        if (r != BK_E_ABSENT) {
+            mirror_failed(m, i, r, &why);
+            if (is_decision(name))
+                return incomplete(name, err);
+        }
+    }
+    return 0;
 }
 
 /* Is the very same object there? 1, 0 or an error. */
@@ -39,8 +70,11 @@ static int follow(struct mirror *m, unsigned i, const char *name, const void *da
                   struct bk_error *err)
 {
     int r = mirror_usable(m, i, false, err);
-    if (r == 0)
-        r = mirror_copy(m, 0, i, false, name, data, len, err);
+    if (r < 0)
+        return r;
+    r = mirror_copy(m, 0, i, false, name, data, len, err);
+    if (r == BK_E_IO && same_there(m, i, name, data, len, NULL) == 1) /* only the answer was lost */
+        return 0;
     if (r != BK_E_EXISTS)
         return r;
     r = same_there(m, i, name, data, len, err);
@@ -58,20 +92,29 @@ static void left(struct mirror *m, unsigned i, const char *name, const struct bk
 static int too_few(struct mirror *m, const char *name, unsigned have, const struct bk_error *why,
                    struct bk_error *err)
 {
-    if (err)
-        *err = *why;
-    bk_context(err, "%s is in %u of the %u stores that must hold it", name, have, m->needed);
-    if (err && !err->hint[0])
-        bk_hint(err, "with mirror:%u:... in the repository's URL fewer copies do while a store is away",
-                have);
-    return why->code;
+    bk_fail(err, BK_E_COPIES, "%s is in %u of the %u stores that must hold it: %s", name, have, m->needed,
+            why->text);
+    return bk_hint(err, "with mirror:%u:... in the repository's URL fewer copies do while a store is away",
+                   have ? have : 1);
 }
 
-static int put_control(struct mirror *m, const char *name, const void *data, size_t len, struct bk_error *err)
+/* Stores that are missing from the start: then nothing is written at all. */
+static int check_copies(struct mirror *m, const char *name, struct bk_error *err)
 {
-    struct bk_error why = { 0 }, first = { 0 };
-    if (mirror_usable(m, 0, false, NULL) < 0)
-        return refused(m, name, err);
+    struct bk_error first = { 0 };
+    unsigned missing = 0;
+    for (unsigned i = 0; i < m->n; i++) {
+        struct bk_error why = { 0 };
+        if (mirror_usable(m, i, false, &why) < 0 && missing++ == 0)
+            first = why;
+    }
+    return m->n - missing >= m->needed ? 0 : too_few(m, name, 0, &first, err);
+}
+
+/* The primary's answer is the answer. */
+static int decide(struct mirror *m, const char *name, const void *data, size_t len, struct bk_error *err)
+{
+    struct bk_error why = { 0 };
     int r = store_put(m->m[0].s, name, data, len, &why);
     if (r < 0) {
         mirror_failed(m, 0, r, &why);
@@ -81,9 +124,21 @@ static int put_control(struct mirror *m, const char *name, const void *data, siz
             *err = why;
         if (r != BK_E_EXISTS)
             mirror_of(m, 0, err);
-        return r;
     }
+    return r;
+}
+
+static int put_control(struct mirror *m, const char *name, const void *data, size_t len, struct bk_error *err)
+{
+    struct bk_error why = { 0 }, first = { 0 };
     unsigned have = 1;
+    if (mirror_usable(m, 0, false, NULL) < 0)
+        return refused(m, name, err);
+    int r = check_free(m, name, err);
+    if (r == 0)
+        r = decide(m, name, data, len, err);
+    if (r < 0)
+        return r;
     for (unsigned i = 1; i < m->n; i++) {
         bk_error_clear(&why);
         r = follow(m, i, name, data, len, &why);
@@ -119,6 +174,8 @@ static int put_here(struct part *p)
     struct store *s = p->m->m[p->i].s;
     uint64_t size;
     int r = store_put(s, p->name, p->data, p->len, &p->why);
+    if (r == BK_E_IO && store_stat(s, p->name, &size, NULL) == 0 && size == p->len)
+        return 0; /* only the answer was lost */
     if (r != BK_E_EXISTS)
         return r;
     r = store_stat(s, p->name, &size, &p->why);
@@ -190,10 +247,13 @@ static int put_content(struct mirror *m, const char *name, const void *data, siz
 int mirror_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err)
 {
     struct mirror *m = (struct mirror *)s;
-    if (object_is_content(name))
-        return put_content(m, name, data, len, err);
-    int r = check_complete(m, name, err);
-    if (r == 0 && atomic_load(&m->degraded))
-        r = refused(m, name, err);
-    return r < 0 ? r : put_control(m, name, data, len, err);
+    bool content = object_is_content(name);
+    if (!content && is_decision(name) && atomic_load(&m->incomplete))
+        return incomplete(name, err);
+    if (!content && atomic_load(&m->degraded))
+        return refused(m, name, err);
+    int r = check_copies(m, name, err);
+    if (r < 0)
+        return r;
+    return content ? put_content(m, name, data, len, err) : put_control(m, name, data, len, err);
 }

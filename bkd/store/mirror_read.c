@@ -67,6 +67,7 @@ static int get_range(struct mirror *m, const char *name, uint64_t offset, void *
 {
     struct asked a = { 0 };
     unsigned order[MIRROR_MAX], n = mirror_order(m, order);
+    mirror_shunned_last(m, name, order, n);
     for (unsigned k = 0; k < n; k++) {
         struct bk_error why = { 0 };
         unsigned i = order[k];

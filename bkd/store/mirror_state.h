@@ -34,6 +34,10 @@ struct mirror {
     atomic_bool incomplete;  /* a listing lacked a store */
     pthread_mutex_t healing; /* one object is healed at a time; before `lock` */
 
+    pthread_mutex_t shun_lock; /* guards what follows */
+    struct shunned *shunned;   /* owned, by name */
+    size_t n_shunned, cap_shunned;
+
     pthread_mutex_t lock; /* guards the filler's queue */
     pthread_cond_t wake, room;
     struct fill *queue; /* owned; a ring of MIRROR_FILL_MAX */
@@ -60,6 +64,15 @@ unsigned mirror_order(struct mirror *m, unsigned out[static MIRROR_MAX]);
 int mirror_of(struct mirror *m, unsigned i, struct bk_error *err);
 /* Does the code speak of the store rather than of the object? */
 bool mirror_is_outage(int code);
+
+/* mirror_shun.c */
+/* The copy of `name` in member i is bad and cannot be written anew: reading asks the others first; or it is
+ * sound again. */
+void mirror_shun(struct mirror *m, unsigned i, const char *name);
+void mirror_trust(struct mirror *m, unsigned i, const char *name);
+/* Put members whose copy is shunned behind the others. */
+void mirror_shunned_last(struct mirror *m, const char *name, unsigned order[static MIRROR_MAX], unsigned n);
+void mirror_shun_clear(struct mirror *m);
 
 /* mirror_put.c */
 int mirror_put(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err);

@@ -52,7 +52,8 @@ struct store_ops {
     /* Put-if-absent of a whole object. EXISTS when the name is taken (the object there is untouched); of two
      * racing puts exactly one succeeds. NOSPACE, PERM...: nothing is visible under the name. IO,
      * UNREACHABLE from a store across a network: it may have happened or may still happen; what stands under
-     * the name tells. May be repeated. */
+     * the name tells. May be repeated. COPIES from a mirror: the object may stand in some of its stores, but
+     * not in as many as must hold it; that it can be read says nothing. */
     int (*put)(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err);
     /* Read up to len bytes from offset into out; *ret_len is short only at the object's end. ABSENT. */
     int (*get)(struct store *s, const char *name, uint64_t offset, void *out, size_t len, size_t *ret_len,

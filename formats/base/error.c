@@ -129,5 +129,5 @@ const char *bk_code_text(int code)
 
 int bk_code_exit(int code)
 {
-    return code < 0 && code >= BK_E_UNREACHABLE ? -code : code == 0 ? 0 : 1;
+    return code < 0 && code >= BK_E_COPIES ? -code : code == 0 ? 0 : 1;
 }

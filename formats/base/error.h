@@ -36,7 +36,8 @@
     X(AMBIGUOUS, 17, "the name fits more than one thing")                    \
     X(FENCED, 18, "the session was declared dead by somebody else")          \
     X(CHANGED, 19, "the source changed while it was read")                   \
-    X(UNREACHABLE, 20, "the store does not answer in time")
+    X(UNREACHABLE, 20, "the store does not answer in time")                  \
+    X(COPIES, 21, "written to fewer stores than must hold it")
 
 enum bk_code {
     BK_OK = 0,

@@ -13,6 +13,7 @@ R="mirror:$A/repo|$B/repo"
 S=$W/source
 # sessions come and go; one that ended while a store was away waits for the next collection
 alike() { diff -r -x sessions "$A/repo" "$B/repo" >"$W/diff" || { head "$W/diff"; fail "the two stores differ: $1"; }; }
+in_first() { find "$A/repo" -type f ! -path '*/sessions/*' -printf '%P\n' | sort; }
 generation() {
     python3 - "$S" "$1" <<'END'
 import os, random, sys
@@ -117,6 +118,22 @@ echo nonsense >"$W/nonsense"
 expect 5 "$BKCTL" scrub --repo "$R" --state "$W/nonsense"
 expect 2 "$BKCTL" scrub --repo "$R" --interval soon
 
+if is_root && cp -a "$A/repo" "$W/fixed" && mount --bind "$W/fixed" "$W/fixed"; then
+    step "damage on a store that cannot be written to is read around, and told"
+    at_exit "umount '$W/fixed' 2>/dev/null"
+    find "$W/fixed/data" -type f -exec chmod u+w {} + -print | while read -r f; do
+        printf X | dd of="$f" bs=1 seek=300 conv=notrunc status=none
+        printf X | dd of="$f" bs=1 seek=5000 conv=notrunc status=none
+    done
+    mount -o remount,ro,bind "$W/fixed"
+    rm -rf "$W/t"
+    expect 0 "$BKCTL" --repo "mirror:1:$W/fixed|$B/repo" --key-file "$W/key" restore "latest:$S" --strip --target "$W/t"
+    same "$S" "$W/t"
+    grep -q "$W/fixed" "$W/err" || { cat "$W/err"; fail "the store is not named"; }
+    umount "$W/fixed"
+    rm -rf "$W/t" "$W/fixed"
+fi
+
 step "without a second copy damage is told, and nothing is touched"
 cp -a "$A/repo" "$W/alone"
 pack=$(cd "$W/alone" && find data -type f | sort | sed -n 1p)
@@ -126,12 +143,24 @@ expect 5 "$BKCTL" scrub --repo "$W/alone"
 grep -q "$pack" "$W/err" || { cat "$W/err"; fail "the pack is not named"; }
 
 step "the second store is gone: backups with one copy go on, collections do not"
+bk forget --yes --quiet "$(bk snapshots --json | jq -r '.snapshots[1].id')" >"$W/out"
 mv "$B/repo" "$B/away"
 expect 0 bk restore -q "latest:$S" --strip --target "$W/t2"
 same "$S" "$W/t2"
 generation 40
+for url in "mirror:$A/repo|$B/repo" "mirror:2:$A/repo|$B/repo"; do
+    in_first >"$W/before"
+    R=$url expect 21 bk backup -q --name away "$S"
+    grep -q '^hint: .*mirror:1:' "$W/err" || { cat "$W/err"; fail "no hint"; }
+    in_first | diff "$W/before" - >"$W/diff" || { head "$W/diff"; fail "something was written to one store of two"; }
+done
 R="mirror:1:$A/repo|$B/repo" bk backup -q --name away "$S" 2>"$W/err"
+in_first >"$W/before"
+R="mirror:1:$A/repo|$B/repo" bk prune -q >"$W/out" 2>"$W/err" && fail "a collection ran with one of two stores"
+in_first | diff "$W/before" - >"$W/diff" || { head "$W/diff"; fail "a collection touched one store of two"; }
 bk forget --yes --quiet "$(bk snapshots --json 2>/dev/null | jq -r '.snapshots[0].id')" >"$W/out" 2>"$W/err" && fail "a snapshot was removed from one of two stores"
+expect 20 "$BKCTL" scrub --repo "$R" --json
+jq -e 'select(.type == "result") | .bad == 0 and .verified == 0 and .unreachable == .objects' "$W/out" >/dev/null || { tail -n 1 "$W/out"; fail "a scrub of one of two stores counts"; }
 mv "$B/away" "$B/repo"
 expect 0 "$BKCTL" scrub --repo "$R" --quiet
 alike "after the second store came back"

@@ -5,6 +5,7 @@
 
 #include "bkd/life/scrub.h"
 #include "bkd/life/scrub_state.h"
+#include "bkd/store/mirror.h"
 
 static char folder[64];
 static int64_t clock_s = 1800000000;
@@ -82,15 +83,50 @@ static void damage_is_told_and_does_not_count_as_verified(void **state)
     store_free(mem);
 }
 
+/* A store that is away, and an object that stays bad: short runs go on past both, and neither counts. */
+static void what_cannot_be_verified_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    char path[128];
+    for (int away = 0; away < 2; away++) {
+        struct store *mem = make(), *mirror = NULL, *of[2] = { lend(mem), NULL };
+        snprintf(path, sizeof path, "%s/away%d", folder, away);
+        if (!away) {
+            bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(0);
+            OK(store_get_all(mem, "config", 4096, &b, &err));
+            b.data[20] ^= 1;
+            OK(store_remove(mem, "config", &err));
+            OK(store_put(mem, "config", b.data, b.len, &err));
+        }
+        if (away)
+            OK(store_mirror_new(of, 2, 1, &world_real, &mirror, &err));
+        uint64_t n = scrub(away ? mirror : mem, NULL, 0).n_objects;
+        struct scrub_report rep = { 0 };
+        for (uint64_t i = 0; i < 2 * n; i++) {
+            clock_s += 3600;
+            rep = scrub(away ? mirror : mem, path, 1);
+            assert_int_equal(rep.n_unreachable, away);
+        }
+        assert_int_equal(rep.n_fresh, away ? 0 : n - 1);
+        if (!away) /* every run looked at another object */
+            assert_int_equal(rep.oldest_s / 3600, n - 1 - (rep.n_bad == 0));
+        store_free(away ? mirror : of[0]);
+        store_free(mem);
+    }
+}
+
 static void a_state_that_is_none_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = { "",
-                                       "bkctl scrub 2\n",
-                                       "bkctl scrub 1\nx config\n",
-                                       "bkctl scrub 1\n-1 config\n",
-                                       "bkctl scrub 1\n12 config",
-                                       "bkctl scrub 1\n99999999999999999999 config\n" };
+                                       "bkctl scrub 1\n",
+                                       "bkctl scrub 2\nx 1 config\n",
+                                       "bkctl scrub 2\n1 config\n",
+                                       "bkctl scrub 2\n-1 1 config\n",
+                                       "bkctl scrub 2\n12 -1 config\n",
+                                       "bkctl scrub 2\n12 12 config",
+                                       "bkctl scrub 2\n99999999999999999999 1 config\n" };
     struct bk_error err = { 0 };
     char path[128];
     struct scrub_item v = { .name = "config" };
@@ -102,12 +138,14 @@ static void a_state_that_is_none_is_refused(void **state)
         fclose(f);
         assert_int_equal(scrub_state_load(path, &v, 1, &err), BK_E_CORRUPT);
     }
-    v.when_s = 77;
+    v.read_s = 78;
+    v.verified_s = 77;
     OK(scrub_state_save(path, &v, 1, &err));
     struct scrub_item w[] = { { .name = "a" }, { .name = "config" }, { .name = "z" } };
     OK(scrub_state_load(path, w, 3, &err));
-    assert_int_equal(w[1].when_s, 77);
-    assert_int_equal(w[0].when_s + w[2].when_s, 0);
+    assert_int_equal(w[1].read_s, 78);
+    assert_int_equal(w[1].verified_s, 77);
+    assert_int_equal(w[0].read_s + w[2].read_s, 0);
 }
 
 static bool close_to(double a, double b)
@@ -132,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_that_are_cut_short_go_round),
         cmocka_unit_test(damage_is_told_and_does_not_count_as_verified),
+        cmocka_unit_test(what_cannot_be_verified_keeps_nobody_waiting),
         cmocka_unit_test(a_state_that_is_none_is_refused),
         cmocka_unit_test(the_chance_of_loss_is_that_of_the_formula),
     };

@@ -1,5 +1,5 @@
 /* A store between a test and one that it borrows: it can be shut (nothing answers, as with a cable pulled),
- * refuse puts, lose acknowledgements, and let something happen right after a put. */
+ * refuse puts, be read-only, lose acknowledgements, and let something happen right after a put. */
 #ifndef TESTS_STORE_GATE_H
 #define TESTS_STORE_GATE_H
 
@@ -10,7 +10,7 @@
 struct gate {
     struct store store;
     struct store *to; /* borrowed */
-    atomic_bool shut, full, deaf;
+    atomic_bool shut, full, fixed, deaf;
     atomic_uint puts, gets;
     void (*after_put)(void *ctx, const char *name); /* or NULL */
     void *ctx;
@@ -29,6 +29,8 @@ static inline int gate_put(struct store *s, const char *name, const void *data, 
     if (r < 0)
         return r;
     g->puts++;
+    if (atomic_load(&g->fixed))
+        return bk_fail(err, BK_E_PERM, "read-only (the test)");
     if (atomic_load(&g->full))
         return bk_fail(err, BK_E_NOSPACE, "no space (the test)");
     r = store_put(g->to, name, data, len, err);
@@ -62,8 +64,11 @@ static inline int gate_list(struct store *s, const char *prefix, store_list_fn *
 
 static inline int gate_remove(struct store *s, const char *name, struct bk_error *err)
 {
-    int r = gate_closed((struct gate *)s, err);
-    return r < 0 ? r : store_remove(((struct gate *)s)->to, name, err);
+    struct gate *g = (struct gate *)s;
+    int r = gate_closed(g, err);
+    if (r == 0 && atomic_load(&g->fixed))
+        r = bk_fail(err, BK_E_PERM, "read-only (the test)");
+    return r < 0 ? r : store_remove(g->to, name, err);
 }
 
 static inline void gate_free(struct store *s)
