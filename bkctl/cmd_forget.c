@@ -142,6 +142,7 @@ static int result(struct app *a, const struct forget_args *x, const struct forge
         json_object_set_new(o, "removed", text_json_u64(removed));
         json_object_set_new(o, "kept", text_json_u64(p->n_keep));
         json_object_set_new(o, "skipped", text_json_u64(rep->n_skipped));
+        json_object_set_new(o, "locked", text_json_u64(rep->n_locked));
         json_object_set_new(o, "minimum_seconds", text_json_u64(p->lock.seconds));
         json_object_set_new(o, "time_zone", json_string(z->name));
         ui_emit(&a->ui, o);

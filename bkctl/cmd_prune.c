@@ -62,6 +62,8 @@ static void emit(struct app *a, const struct prune_report *p, bool dry_run)
     json_object_set_new(o, "packs_lifted", text_json_u64(p->n_lifted));
     json_object_set_new(o, "packs_deleted", text_json_u64(p->n_deleted));
     json_object_set_new(o, "bytes_deleted", text_json_u64(p->deleted_bytes));
+    json_object_set_new(o, "objects_locked", text_json_u64(p->n_locked));
+    json_object_set_new(o, "bytes_locked", text_json_u64(p->locked_bytes));
     json_object_set_new(o, "segments_written", text_json_u64(p->n_segments_put));
     json_object_set_new(o, "segments_deleted", text_json_u64(p->n_segments_removed));
     json_object_set_new(o, "sessions_waited", text_json_u64(p->n_waited));
@@ -101,6 +103,10 @@ static void print(struct app *a, const struct prune_report *p, bool dry_run)
         printf(_("  dead sessions ended: %llu\n"), (unsigned long long)p->n_fenced);
     printf(_("  deleted: %s, %s\n"), TEXT_COUNTED(packs, "%llu pack", "%llu packs", p->n_deleted),
            text_bytes(p->deleted_bytes, b));
+    if (p->n_locked)
+        printf(_("  still locked by the store, to go with a later prune: %s, %s\n"),
+               TEXT_COUNTED(packs, "%llu object", "%llu objects", p->n_locked),
+               text_bytes(p->locked_bytes, b));
 }
 
 static int collect(struct app *a, const struct prune_args *x, struct repo *repo, struct bk_error *err)

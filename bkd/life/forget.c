@@ -160,9 +160,13 @@ static int remove_notes(struct repo *r, const struct names *notes, const uint8_t
             hi = mid;
     }
     for (; lo < notes->n && strncmp(notes->v[lo].name, path, len) == 0; lo++) {
-        int rc = store_remove(repo_store(r), notes->v[lo].name, err);
-        if (rc < 0)
-            return bk_context(err, "remove %s", notes->v[lo].name);
+        struct bk_error why = { 0 };
+        int rc = store_remove(repo_store(r), notes->v[lo].name, &why);
+        if (rc == 0 || store_still_locked(repo_store(r), rc)) /* the collector comes back for it */
+            continue;
+        if (err)
+            *err = why;
+        return bk_context(err, "remove %s", notes->v[lo].name);
     }
     return 0;
 }
@@ -179,16 +183,29 @@ static int noted_since(struct repo *r, const struct catalog_item *i, struct bk_e
     return rc == BK_E_ABSENT ? 0 : rc < 0 ? rc : 1;
 }
 
+/* 2 when the store keeps it for now. */
 static int remove_one(struct repo *r, const struct names *notes, const struct catalog_item *i,
                       struct bk_error *err)
 {
     char path[REPO_PATH];
+    struct bk_error why = { 0 };
     repo_id_path("snapshots/", i->snap.id, SESSION_ID, path);
-    int rc = store_remove(repo_store(r), path, err);
-    if (rc < 0)
+    int rc = store_remove(repo_store(r), path, &why);
+    if (store_still_locked(repo_store(r), rc))
+        return 2;
+    if (rc < 0) {
+        if (err)
+            *err = why;
         return bk_context(err, "remove %s", path);
+    }
     received_forget(r, i);
     return remove_notes(r, notes, i->snap.id, err);
+}
+
+static const char *left_why(int how)
+{
+    return how == 1 ? bk_text(N_("its notes changed meanwhile"))
+                    : bk_text(N_("the store has it locked still, or this account may not remove it"));
 }
 
 static int refuse_raised(struct repo *r, const struct forget_plan *p, struct bk_error *err)
@@ -215,13 +232,13 @@ int forget_carry_out(struct repo *r, struct job *j, const struct forget_plan *p,
         int noted = rc < 0 ? rc : noted_since(r, item, err);
         if (noted == 0)
             noted = remove_one(r, &notes, item, err);
-        else if (noted == 1)
-            ret->n_skipped++;
         if (noted < 0)
             return bk_context(err, "forget a snapshot");
         ret->n_removed += noted == 0;
+        ret->n_skipped += noted == 1;
+        ret->n_locked += noted == 2;
         if (fn)
-            fn(ctx, item, noted ? bk_text(N_("its notes changed meanwhile")) : NULL);
+            fn(ctx, item, noted ? left_why(noted) : NULL);
     }
     return rc;
 }

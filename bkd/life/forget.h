@@ -40,8 +40,9 @@ bool forget_shrinks(const struct forget_plan *p, struct forget_shrink *ret);
 struct forget_report {
     size_t n_removed;
     size_t n_skipped; /* whose notes changed since it was planned */
+    size_t n_locked;  /* which the store does not let go yet */
 };
-/* Each snapshot that is gone (why NULL) or skipped (why). */
+/* Each snapshot that is gone (why NULL) or is left (why). */
 typedef void forget_fn(void *ctx, const struct catalog_item *i, const char *why);
 /* CHANGED: the minimum retention was raised since. ret counts also what was done before an error. */
 int forget_carry_out(struct repo *r, struct job *j, const struct forget_plan *p, forget_fn *fn, void *ctx,

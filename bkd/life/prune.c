@@ -1,5 +1,6 @@
 #include "bkd/life/prune.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bkd/life/prune_state.h"
@@ -85,7 +86,7 @@ static int collect(struct prune *p, uint64_t n, struct bk_error *err)
         r = publish_list(p, &m, n, p->renew, &c, err);
     if (r <= 0)
         return r;
-    size_t doomed = 0, listed = c.list.count;
+    size_t doomed = 0, listed = p->n_listed;
     for (size_t i = 0; i < m.packs.n; i++)
         doomed += (m.packs.v[i].flags & PACK_DOOMED) != 0;
     r = sweep_run(p, n, err); /* makes room for the decision on a full store */
@@ -150,6 +151,7 @@ int prune_run(struct repo *repo, struct job *j, const struct prune_opts *o, stru
     struct bk_error why = { 0 };
     int r = run(&p, &opts, &why);
     session_free(p.session);
+    free(p.locked.v);
     *ret = p.rep;
     if (r < 0 && err)
         *err = why;

@@ -4,7 +4,8 @@
  * "Collection". It holds a session of role collector; a second one ends with BUSY. What a collection that
  * died left undecided or unfinished is ended first. It waits for sessions that were there before its
  * tombstones, and declares those dead that give no sign of life; nobody ever waits for it. Memory stays
- * within the job's budget.
+ * within the job's budget. What a store with object lock does not let go is left, counted, and tried again by
+ * every later run; nobody relies on it meanwhile.
  */
 #ifndef BKD_LIFE_PRUNE_H
 #define BKD_LIFE_PRUNE_H
@@ -34,6 +35,8 @@ struct prune_report {
     uint64_t n_lifted;                   /* packs that are needed after all */
     uint64_t n_deleted, deleted_bytes;   /* packs */
     uint64_t n_segments_put, n_segments_removed;
+    uint64_t n_locked,
+        locked_bytes;            /* packs and index segments that the store does not let go yet; of packs */
     uint64_t n_waited, n_fenced; /* sessions */
     uint64_t n_resumed;          /* collections of others that were ended first */
 };

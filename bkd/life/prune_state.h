@@ -18,6 +18,14 @@
 #include "bkd/repo/index.h"
 #include "bkd/repo/session.h"
 
+/* Packs of a decision that outlast it. */
+struct doomed {
+    struct tombstone *v; /* owned, in the order of tombstone_cmp */
+    uint64_t bytes;
+    size_t n;
+};
+bool doomed_has(const struct doomed *d, enum chunk_kind kind, const pack_name *name);
+
 struct prune {
     struct repo *repo;
     struct job *job;
@@ -25,6 +33,9 @@ struct prune {
     bool renew; /* what stands cannot be read: a new number is published, even with nothing to go */
     struct session *session; /* NULL: in a dry run, or as long as the store is full */
     struct prune_report rep;
+    struct doomed locked;     /* packs that the store does not let go yet: every list names them again */
+    size_t n_locked_segments; /* the same of the index */
+    size_t n_listed;          /* packs of our last list that no earlier one named */
 };
 
 /* Packs as they are listed, with what is known of them. packs.c */
@@ -126,8 +137,9 @@ int choose_packs(struct prune *p, struct mark *m, bool spare_unnamed, struct bk_
 /* Chosen packs whose needed chunks are elsewhere now become PACK_DOOMED too. A full store is no error: then
  * none does. */
 int repack_run(struct prune *p, struct mark *m, struct bk_error *err) BK_MUST_CHECK;
-/* Tombstones for all PACK_DOOMED packs, or on a full store for some. 1 and the collection, 0 when there are
- * none; empty: publish even then. BUSY: somebody else has published. */
+/* Tombstones for all PACK_DOOMED packs, or on a full store for some, and again for those that an earlier
+ * decision could not remove (prune.locked). 1 and the collection, 0 when there are no new ones; empty:
+ * publish even then. BUSY: somebody else has published. */
 int publish_list(struct prune *p, struct mark *m, uint64_t n, bool empty, struct collection *ret,
                  struct bk_error *err) BK_MUST_CHECK;
 /* The decision; lifted: a byte per line, or NULL: none goes. c becomes what stands there. */
@@ -143,7 +155,8 @@ int wait_any_writer(struct prune *p, bool *ret, struct bk_error *err) BK_MUST_CH
 /* known: NULL, or the mark that the list came from. *ret: a byte per line, owned by the caller */
 int lift_run(struct prune *p, const struct collection *c, const struct mark *known, uint8_t **ret,
              struct bk_error *err) BK_MUST_CHECK;
-/* Everything that the decision says; nothing when it is done already. */
+/* Everything that the decision says; nothing when it is done already. What the store still locks stays, is
+ * counted, and becomes prune.locked; it is tried once in a run. */
 int carry_out(struct prune *p, const struct collection *c, struct bk_error *err) BK_MUST_CHECK;
 /* Objects of finished generations below n, notes of snapshots that are gone. */
 int sweep_run(struct prune *p, uint64_t n, struct bk_error *err) BK_MUST_CHECK;

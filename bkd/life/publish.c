@@ -1,5 +1,7 @@
 /* What the collector says, and that it said it in time. */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "bkd/life/prune_state.h"
 
@@ -23,20 +25,37 @@ static int put_list(struct prune *p, const struct tombstones *t, struct bk_error
     return r < 0 ? r : repo_put_record(p->repo, OBJECT_TOMBSTONES, path, payload.data, payload.len, err);
 }
 
-static int build_list(const struct mark *m, struct tombstones *t, struct bk_error *err)
+static int by_tombstone(const void *a, const void *b)
 {
-    t->v = calloc(m->packs.n + 1, sizeof *t->v);
+    return tombstone_cmp(a, b);
+}
+
+/* At most `most` new packs, and all that outlast an earlier decision. */
+static int build_list(struct prune *p, const struct mark *m, size_t most, struct tombstones *t,
+                      struct bk_error *err)
+{
+    uint64_t number = t->n;
+    tombstones_clear(t);
+    t->n = number;
+    t->v = calloc(m->packs.n + p->locked.n + 1, sizeof *t->v);
     if (!t->v)
         return bk_fail_errno(err, ENOMEM, "list the packs that go");
-    for (size_t i = 0; i < m->packs.n && t->count < TOMBSTONES_MAX; i++) {
+    for (size_t i = 0; i < m->packs.n && t->count < most; i++) {
         const struct pack *k = &m->packs.v[i];
-        if (k->flags & PACK_DOOMED)
-            t->v[t->count++] = (struct tombstone){
-                .kind = k->kind,
-                .why = k->flags & PACK_MOVED ? TOMBSTONE_MOVED : TOMBSTONE_UNNEEDED,
-                .name = k->name,
-            };
+        if (!(k->flags & PACK_DOOMED) || doomed_has(&p->locked, k->kind, &k->name))
+            continue;
+        t->v[t->count++] = (struct tombstone){
+            .kind = k->kind,
+            .why = k->flags & PACK_MOVED ? TOMBSTONE_MOVED : TOMBSTONE_UNNEEDED,
+            .name = k->name,
+        };
     }
+    p->n_listed = t->count;
+    if (!p->locked.n)
+        return 0;
+    memcpy(t->v + t->count, p->locked.v, p->locked.n * sizeof *t->v);
+    t->count += p->locked.n;
+    qsort(t->v, t->count, sizeof *t->v, by_tombstone);
     return 0;
 }
 
@@ -44,12 +63,16 @@ int publish_list(struct prune *p, struct mark *m, uint64_t n, bool empty, struct
                  struct bk_error *err)
 {
     bk_auto(tombstones_clear) struct tombstones t = { .n = n };
-    int r = build_list(m, &t, err);
-    if (r < 0 || (!t.count && !empty))
+    size_t most = p->locked.n < TOMBSTONES_MAX ? TOMBSTONES_MAX - p->locked.n : 0;
+    int r = build_list(p, m, most, &t, err);
+    if (r < 0 || (!p->n_listed && !empty)) /* the last decision stands for what is locked */
         return r;
     /* On a full store a shorter list may fit, and what goes by it makes room for the next. */
-    while ((r = put_list(p, &t, err)) == BK_E_NOSPACE && t.count > 1)
-        t.count /= 2;
+    while ((r = put_list(p, &t, err)) == BK_E_NOSPACE && p->n_listed > 1) {
+        r = build_list(p, m, p->n_listed / 2, &t, err);
+        if (r < 0)
+            return r;
+    }
     if (r == BK_E_EXISTS)
         return bk_fail(err, BK_E_BUSY, "another collection has begun meanwhile");
     if (r == 0)

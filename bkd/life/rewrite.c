@@ -15,6 +15,12 @@ struct rewrite {
     const struct packs *packs;
     struct segment_draft draft;
     size_t full;
+    /* Where objects can be locked: segments whose rest is in the draft or was put. The next one that is put
+     * supersedes them, so that an old one that stays for long is neither asked nor written anew again. */
+    segment_name done[SEGMENT_SUPERSEDED_MAX];
+    size_t done_at[SEGMENT_SUPERSEDED_MAX], n_done;
+    bool *anew;      /* borrowed, of the index's segments: is it to be written anew, and then removed? */
+    size_t n_locked; /* of those, which the store keeps for now */
     /* of the segment at hand */
     struct index_segment *s;
     bool *keep;                   /* owned: per line of its pack table */
@@ -155,10 +161,15 @@ static int flush(struct rewrite *w, struct bk_error *err)
     uint64_t bytes;
     if (!w->draft.n_packs)
         return 0;
+    w->draft.superseded = w->done;
+    w->draft.n_superseded = w->n_done;
     int r = segment_draft_put(&w->draft, w->x, &bytes, err);
     if (r < 0)
         return r;
     w->p->rep.n_segments_put++;
+    for (size_t i = 0; i < w->n_done; i++)
+        w->anew[w->done_at[i]] = false;
+    w->n_done = 0;
     if (w->s) {
         memset(w->pack_as, 0, w->s->seg.n_packs * sizeof *w->pack_as);
         if (w->frame_as)
@@ -213,7 +224,7 @@ static int draft_segment(struct rewrite *w, struct bk_error *err)
 
 /* Which segments are written anew: those that name a pack that goes. A damaged one stays as it is: what it
  * names does not count, and the packs are named again by the next backup. */
-static int sort_out(struct rewrite *w, bool *anew, size_t n, struct bk_error *err)
+static int sort_out(struct rewrite *w, size_t n, struct bk_error *err)
 {
     bool any = false;
     for (size_t i = 0; i < n; i++) {
@@ -225,25 +236,36 @@ static int sort_out(struct rewrite *w, bool *anew, size_t n, struct bk_error *er
         int r = open_segment(w, s, &names_doomed, &why);
         if (r == BK_E_NOMEM)
             return bk_fail(err, r, "%s", why.text);
-        anew[i] = r == 0 && names_doomed;
-        any |= anew[i];
+        w->anew[i] = r == 0 && names_doomed;
+        any |= w->anew[i];
     }
     return any;
 }
 
-static int put_anew(struct rewrite *w, bool *anew, size_t n, struct bk_error *err)
+static int note_done(struct rewrite *w, size_t i, struct bk_error *err)
+{
+    if (!(repo_store(w->p->repo)->can & STORE_CAN_RETAIN))
+        return 0;
+    w->done_at[w->n_done] = i;
+    w->done[w->n_done++] = w->s->name;
+    return w->n_done == SEGMENT_SUPERSEDED_MAX ? flush(w, err) : 0;
+}
+
+static int put_anew(struct rewrite *w, size_t n, struct bk_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         struct bk_error why = { 0 };
         bool ignored;
-        if (!anew[i])
+        if (!w->anew[i])
             continue;
         int r = open_segment(w, index_segment_at(w->x, i), &ignored, &why);
         if (r == 0)
             r = draft_segment(w, &why);
+        if (r == 0)
+            r = note_done(w, i, &why);
         if (r == BK_E_CORRUPT) { /* what was taken of it is right; the rest stays where it is */
             job_log(w->p->job, JOB_WARN, "index segment '%s': %s", w->s->object, why.text);
-            anew[i] = false;
+            w->anew[i] = false;
             r = 0;
         }
         if (r < 0) {
@@ -255,18 +277,54 @@ static int put_anew(struct rewrite *w, bool *anew, size_t n, struct bk_error *er
     return flush(w, err);
 }
 
-/* What was put has another name than these: it names no pack that goes. */
-static int remove_old(struct rewrite *w, const bool *anew, size_t n, struct bk_error *err)
+/* What is superseded goes in an order of its own; it stays where the store keeps it for now. */
+static int sweep(struct rewrite *w, struct bk_error *err)
 {
+    struct index_superseded *l = index_superseded(w->x);
+    struct bk_error why = { 0 };
+    int r = index_superseded_sweep(l, repo_store(w->p->repo), &why);
+    if (store_still_locked(repo_store(w->p->repo), r)) {
+        job_log(w->p->job, JOB_DEBUG, "remove index segments: %s", why.text);
+        return 0;
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
+/* What was put has another name than these: it names no pack that goes. */
+static int remove_old(struct rewrite *w, size_t n, struct bk_error *err)
+{
+    struct store *s = repo_store(w->p->repo);
     for (size_t i = 0; i < n; i++) {
-        if (!anew[i])
+        struct bk_error why = { 0 };
+        if (!w->anew[i])
             continue;
-        int r = store_remove(repo_store(w->p->repo), index_segment_at(w->x, i)->object, err);
-        if (r < 0)
+        int r = store_remove(s, index_segment_at(w->x, i)->object, &why);
+        if (store_still_locked(s, r)) { /* nothing of it stays, so nothing supersedes it: it is tried again */
+            w->n_locked++;
+            continue;
+        }
+        if (r < 0) {
+            if (err)
+                *err = why;
             return r;
+        }
         w->p->rep.n_segments_removed++;
     }
     return 0;
+}
+
+/* Those that what was put supersedes. */
+static int remove_superseded(struct rewrite *w, struct bk_error *err)
+{
+    close_segment(w);
+    int r = index_leave_superseded(w->x, err);
+    size_t before = index_superseded(w->x)->n;
+    if (r == 0)
+        r = sweep(w, err);
+    w->p->rep.n_segments_removed += before - index_superseded(w->x)->n;
+    return r;
 }
 
 static size_t draft_full(const struct job *j)
@@ -285,14 +343,18 @@ int rewrite_run(struct prune *p, struct index *x, const struct packs *packs, str
     if (!anew)
         return bk_fail_errno(err, ENOMEM, "rewrite the index");
     /* Superseded ones first: with what supersedes them gone they would count again. */
-    int r = index_superseded_sweep(index_superseded(x), repo_store(p->repo), err);
+    w.anew = anew;
+    int r = sweep(&w, err);
     if (r == 0)
-        r = sort_out(&w, anew, n, err);
+        r = sort_out(&w, n, err);
     if (r == 1) {
-        r = put_anew(&w, anew, n, err);
+        r = put_anew(&w, n, err);
         if (r == 0)
-            r = remove_old(&w, anew, n, err);
+            r = remove_old(&w, n, err);
+        if (r == 0)
+            r = remove_superseded(&w, err);
     }
+    p->n_locked_segments = index_superseded(x)->n + w.n_locked;
     close_segment(&w);
     segment_draft_clear(&w.draft);
     return r < 0 ? r : 0;

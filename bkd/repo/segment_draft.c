@@ -69,10 +69,12 @@ int segment_draft_end(struct segment_draft *d, struct index *x, segment_draft_fn
                                 .frames = d->frames,
                                 .n_frames = d->n_frames,
                                 .packs = d->packs,
-                                .n_packs = d->n_packs };
+                                .n_packs = d->n_packs,
+                                .superseded = d->superseded,
+                                .n_superseded = d->n_superseded };
     int r = take(x, &in, ret_bytes, err);
     if (r < 0)
         return r;
-    d->n_entries = d->n_frames = d->n_packs = 0;
+    d->n_entries = d->n_frames = d->n_packs = d->n_superseded = 0;
     return 0;
 }

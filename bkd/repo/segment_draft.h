@@ -14,6 +14,9 @@ struct segment_draft {
     size_t n_frames, cap_frames;
     struct segment_pack *packs;
     size_t n_packs, cap_packs;
+    const segment_name
+        *superseded; /* borrowed: what the segment stands for, at most SEGMENT_SUPERSEDED_MAX */
+    size_t n_superseded;
 };
 void segment_draft_clear(struct segment_draft *d);
 BK_AUTO_CLEAR(struct segment_draft, segment_draft_clear)

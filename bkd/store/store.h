@@ -63,7 +63,8 @@ struct store_ops {
     /* Every object whose name starts with prefix, in no order; objects put or removed meanwhile may or may
      * not appear. */
     int (*list)(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err);
-    /* Durable on return. An absent object is success: may be repeated. */
+    /* Durable on return. An absent object is success: may be repeated. PERM from a store that can retain: the
+     * object stays for now (store_still_locked). */
     int (*remove)(struct store *s, const char *name, struct bk_error *err);
     /* A read-only descriptor on the object, the caller's to close, where the object is a local file: many
      * small reads of one object then cost no open each. NULL: this store has none to give. ABSENT. */
@@ -124,6 +125,13 @@ static inline int store_remove(struct store *s, const char *name, struct bk_erro
 }
 /* UNSUPPORTED where the store has no retention. */
 int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err) BK_MUST_CHECK;
+/* Does the code of a removal say that the store keeps the object until some later time? Who has others to
+ * remove goes on, and comes back for this one. A store across the network cannot tell a lock from a missing
+ * permission: for people, name both. */
+static inline bool store_still_locked(const struct store *s, int code)
+{
+    return code == BK_E_PERM && (s->can & STORE_CAN_RETAIN);
+}
 /* UNSUPPORTED where the store has no second copy. how may be NULL. */
 int store_heal(struct store *s, const char *name, const struct store_heal *how,
                struct bk_error *err) BK_MUST_CHECK;
