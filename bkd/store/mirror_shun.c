@@ -80,7 +80,7 @@ void mirror_shunned_last(struct mirror *m, const char *name, unsigned order[stat
     bool found;
     pthread_mutex_lock(&m->shun_lock);
     size_t at = place(m, name, &found);
-    unsigned bad = found ? m->shunned[at].members : 0, n_bad = 0, late[MIRROR_MAX], kept = 0;
+    unsigned bad = found ? m->shunned[at].members : 0, n_bad = 0, late[MIRROR_MAX] = { 0 }, kept = 0;
     pthread_mutex_unlock(&m->shun_lock);
     for (unsigned k = 0; k < n; k++)
         if (bad & 1u << order[k])
