@@ -206,6 +206,7 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
         .level = levels[x->level],
         .zstd_level = x->compression,
         .dry_run = x->dry_run,
+        .forgetful = a->g.no_cache,
         .on_exception = show_exception,
         .ctx = a,
     };

@@ -296,6 +296,7 @@ static int copy_run(struct app *a, const void *args, const struct operands *ops,
     bk_auto(copy_free) struct copy *c = NULL;
     struct copy_opts o = { .keep_damaged = x->keep_damaged,
                            .zstd_level = x->level,
+                           .forgetful = a->g.no_cache,
                            .on_loss = on_loss,
                            .on_damage = on_damage,
                            .ctx = a };

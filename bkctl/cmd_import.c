@@ -38,6 +38,7 @@ static int import_run(struct app *a, const void *args, const struct operands *op
         .n_tags = x->tags.n,
         .level = LEVEL_FULL,
         .zstd_level = x->compression,
+        .forgetful = a->g.no_cache,
         .on_exception = show_exception,
         .ctx = a,
     };

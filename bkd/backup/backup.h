@@ -36,6 +36,7 @@ struct backup_common {
     enum snapshot_level level;
     int zstd_level; /* default 1 */
     bool dry_run;   /* read and compare, put nothing */
+    bool forgetful; /* use and write nothing that is remembered on this machine: keep.h */
     /* each exception as it happens; may be NULL; any thread */
     void (*on_exception)(void *ctx, const struct tree_exception *x);
     void *ctx;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "bkd/backup/program.h"
+#include "bkd/life/keep.h"
 #include "bkd/repo/index_guard.h"
 #include "bkd/repo/index_merge.h"
 #include "bkd/repo/index_recover.h"
@@ -214,8 +215,11 @@ int run_commit(struct run *r, struct backup_result *ret, struct bk_error *err)
     int e = store_troubles(r, err);
     if (e == 0)
         e = job_check(r->job, err);
+    struct keep keep = { 0 };
     if (e == 0 && r->writer)
         e = writer_finish(r->writer, err);
+    if (e == 0 && r->session)
+        e = keep_needed(r->index, session_collection(r->session), r->job, !r->common->forgetful, &keep, err);
     if (e < 0)
         return e;
     r->snap.new_bytes = atomic_load(&r->sink.dry_new_bytes);
@@ -230,6 +234,7 @@ int run_commit(struct run *r, struct backup_result *ret, struct bk_error *err)
         e = session_commit(r->session, &r->snap, err);
         if (e < 0)
             return e;
+        keep_snapshot(r->repo, r->job, &keep, r->snap.id);
     }
     r->committed = true;
     ret->snap = r->snap;

@@ -29,6 +29,7 @@ struct copy_loss {
 
 struct copy_opts {
     bool keep_damaged; /* copy what is sound, record the rest as exceptions */
+    bool forgetful;    /* use and write nothing that is remembered on this machine: keep.h */
     int zstd_level;    /* default 1 is set by the caller */
     /* Each loss, in the order of the tree; of one snapshot at most COPY_LOSSES_TOLD. May be NULL. */
     void (*on_loss)(void *ctx, const struct copy_loss *l);

@@ -5,6 +5,7 @@
 #include "bkd/backup/pieces.h"
 #include "bkd/copy/inside.h"
 #include "bkd/copy/origin.h"
+#include "bkd/life/keep.h"
 #include "bkd/repo/index_guard.h"
 #include "bkd/repo/index_recover.h"
 
@@ -335,8 +336,11 @@ static int commit(struct copy *c, const struct catalog_item *i, struct snapshot 
     int r = c->losses.n ? store_losses(c, &i->snap, s, err) : 0;
     if (r == 0)
         r = job_check(c->job, err);
+    struct keep keep = { 0 };
     if (r == 0)
         r = writer_finish(c->writer, err);
+    if (r == 0)
+        r = keep_needed(c->to_index, session_collection(c->session), c->job, !c->o.forgetful, &keep, err);
     if (r < 0)
         return r;
     account(c);
@@ -345,6 +349,7 @@ static int commit(struct copy *c, const struct catalog_item *i, struct snapshot 
     r = session_commit(c->session, s, err);
     if (r < 0)
         return r;
+    keep_snapshot(c->to, c->job, &keep, s->id);
     memcpy(c->result.id, s->id, SESSION_ID);
     return remember(c, i, s, err);
 }

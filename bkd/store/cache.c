@@ -179,6 +179,11 @@ static int cache_list(struct store *s, const char *prefix, store_list_fn *fn, vo
     return store_list(((struct cache *)s)->below, prefix, fn, ctx, err);
 }
 
+static int cache_clock(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err)
+{
+    return store_clock(((struct cache *)s)->below, ret_ahead_ns, err);
+}
+
 static int cache_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)
 {
     return store_retain(((struct cache *)s)->below, name, until_ns, err);
@@ -229,6 +234,7 @@ static const struct store_ops cache_ops = {
     .remove = cache_remove,
     .fd = cache_fd,
     .retain = cache_retain,
+    .clock = cache_clock,
     .heal = cache_heal,
     .free = cache_free,
 };

@@ -105,6 +105,13 @@ int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_
     return s->ops->retain(s, name, until_ns, err);
 }
 
+int store_clock(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err)
+{
+    if (!s->ops->clock)
+        return bk_fail(err, BK_E_UNSUPPORTED, "this kind of store has no clock of its own");
+    return s->ops->clock(s, ret_ahead_ns, err);
+}
+
 int store_heal(struct store *s, const char *name, const struct store_heal *how, struct bk_error *err)
 {
     if (!s->ops->heal)

@@ -76,8 +76,8 @@ struct store_ops {
     /* For a probe: begin a put of len bytes and break the connection in the middle. NULL: there is none to
      * break. */
     int (*put_broken)(struct store *s, const char *name, const void *data, size_t len, struct bk_error *err);
-    /* For a probe: how far the store's clock is ahead of ours. NULL: it has none of its own. UNSUPPORTED: it
-     * does not say. */
+    /* How far the store's clock is ahead of ours. NULL: it has none of its own. UNSUPPORTED: it does not say.
+     */
     int (*clock)(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err);
     /* Read every copy of the object, verify it without keys, and write bad and missing ones anew from a sound
      * one. 0 when a sound copy stands (others may not: see how->copy, and the events); CORRUPT when none
@@ -125,6 +125,8 @@ static inline int store_remove(struct store *s, const char *name, struct bk_erro
 }
 /* UNSUPPORTED where the store has no retention. */
 int store_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err) BK_MUST_CHECK;
+/* UNSUPPORTED where the store has no clock of its own, or does not say. */
+int store_clock(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err) BK_MUST_CHECK;
 /* Does the code of a removal say that the store keeps the object until some later time? Who has others to
  * remove goes on, and comes back for this one. A store across the network cannot tell a lock from a missing
  * permission: for people, name both. */

@@ -43,6 +43,11 @@ static int throttle_remove(struct store *s, const char *name, struct bk_error *e
     return store_remove(((struct throttle *)s)->below, name, err);
 }
 
+static int throttle_clock(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err)
+{
+    return store_clock(((struct throttle *)s)->below, ret_ahead_ns, err);
+}
+
 static int throttle_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)
 {
     return store_retain(((struct throttle *)s)->below, name, until_ns, err);
@@ -99,6 +104,7 @@ static const struct store_ops throttle_ops = {
     .remove = throttle_remove,
     .fd = throttle_fd,
     .retain = throttle_retain,
+    .clock = throttle_clock,
     .heal = throttle_heal,
     .free = throttle_free,
 };

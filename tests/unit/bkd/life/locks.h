@@ -10,9 +10,10 @@
 enum { LOCKS_MAX = 4096 };
 
 struct locks {
-    int64_t now_ns, put_lock_ns;
-    bool refuses;       /* to retain */
-    unsigned n_retains; /* that were asked for */
+    int64_t now_ns, put_lock_ns; /* of this machine */
+    int64_t ahead_ns;            /* by which the store's clock is ahead */
+    bool refuses;                /* to retain */
+    unsigned n_retains;          /* that were asked for */
     size_t n;
     struct {
         char name[STORE_NAME_MAX + 1];
@@ -63,7 +64,7 @@ static inline int locking_put(struct store *s, const char *name, const void *dat
     int r = store_put(((struct locking *)s)->to, name, data, len, err);
     pthread_mutex_lock(&locks.mutex);
     if (r == 0 && locks.put_lock_ns && locks_are_for(name))
-        locks_set(name, locks.now_ns + locks.put_lock_ns);
+        locks_set(name, locks.now_ns + locks.ahead_ns + locks.put_lock_ns);
     pthread_mutex_unlock(&locks.mutex);
     return r;
 }
@@ -85,7 +86,7 @@ static inline int locking_list(struct store *s, const char *prefix, store_list_f
 static inline int locking_remove(struct store *s, const char *name, struct bk_error *err)
 {
     pthread_mutex_lock(&locks.mutex);
-    bool kept = locks_until(name) > locks.now_ns;
+    bool kept = locks_until(name) > locks.now_ns + locks.ahead_ns;
     pthread_mutex_unlock(&locks.mutex);
     return kept ? bk_fail(err, BK_E_PERM, "%s is locked (the test)", name)
                 : store_remove(((struct locking *)s)->to, name, err);
@@ -103,6 +104,13 @@ static inline int locking_retain(struct store *s, const char *name, int64_t unti
     pthread_mutex_unlock(&locks.mutex);
     return r;
 }
+static inline int locking_clock(struct store *s, int64_t *ret, struct bk_error *err)
+{
+    (void)s;
+    (void)err;
+    *ret = locks.ahead_ns;
+    return 0;
+}
 static inline void locking_free(struct store *s)
 {
     free(s);
@@ -116,6 +124,7 @@ static inline struct store *locking_new(struct store *to)
                                           .list = locking_list,
                                           .remove = locking_remove,
                                           .retain = locking_retain,
+                                          .clock = locking_clock,
                                           .free = locking_free };
     struct locking *l = calloc(1, sizeof *l);
     assert_non_null(l);
