@@ -118,7 +118,7 @@ static bool add_role(struct serve_config *c, char *const *w, size_t n)
         return false;
     for (size_t i = SERVE_READER; i < BK_COUNT(role_names); i++)
         if (strcmp(w[2], role_names[i]) == 0)
-            p->roles[at] = (enum serve_role)i;
+            p->roles[at] = (uint8_t)i;
     return p->roles[at] != SERVE_NOBODY;
 }
 
@@ -164,6 +164,15 @@ static bool take_line(struct serve_config *c, char *line)
     return strcmp(w[0], "limit") == 0 && set_limit(c, w, n);
 }
 
+static int wrong_line(const struct serve_config *c, unsigned n, struct bk_error *err)
+{
+    bk_fail(err, BK_E_USAGE, "line %u of the server's configuration is wrong", n);
+    if (c->n_repositories < SERVE_REPOSITORIES_MAX && c->n_principals < SERVE_PRINCIPALS_MAX)
+        return BK_E_USAGE;
+    return bk_hint(err, "one server serves at most %d repositories to %d principals", SERVE_REPOSITORIES_MAX,
+                   SERVE_PRINCIPALS_MAX);
+}
+
 int serve_config_parse(const char *text, size_t len, struct serve_config **ret, struct bk_error *err)
 {
     bk_auto(serve_config_free) struct serve_config *c = calloc(1, sizeof *c);
@@ -185,7 +194,7 @@ int serve_config_parse(const char *text, size_t len, struct serve_config **ret, 
             line[k] = '\0';
         }
         if (!fits || !take_line(c, line))
-            return bk_fail(err, BK_E_USAGE, "line %u of the server's configuration is wrong", n);
+            return wrong_line(c, n, err);
         at += k + 1;
     }
     if (c->n_repositories == 0)

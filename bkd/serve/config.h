@@ -21,8 +21,8 @@
 enum {
     SERVE_NAME_MAX = 64,
     SERVE_URL_MAX = 511,
-    SERVE_REPOSITORIES_MAX = 64,
-    SERVE_PRINCIPALS_MAX = 256,
+    SERVE_REPOSITORIES_MAX = 1024,
+    SERVE_PRINCIPALS_MAX = 4096,
     SERVE_TOKEN_HASH = 32,
 };
 
@@ -32,8 +32,8 @@ struct serve_principal {
     char name[SERVE_NAME_MAX + 1];
     bool has_token, sm3;
     uint8_t token[SERVE_TOKEN_HASH];
-    char certificate[SERVE_NAME_MAX + 1];          /* common name of a client certificate, "" none */
-    enum serve_role roles[SERVE_REPOSITORIES_MAX]; /* by the repository's index */
+    char certificate[SERVE_NAME_MAX + 1];  /* common name of a client certificate, "" none */
+    uint8_t roles[SERVE_REPOSITORIES_MAX]; /* enum serve_role, by the repository's index */
 };
 
 struct serve_config {

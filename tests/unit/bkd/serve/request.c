@@ -131,6 +131,24 @@ static void a_token_is_its_principals_alone(void **state)
     }
 }
 
+static void a_server_has_room_for_many_and_says_how_many(void **state)
+{
+    (void)state;
+    for (unsigned more = 0; more < 2; more++) {
+        struct bk_error err = { 0 };
+        bk_auto(serve_config_free) struct serve_config *c = NULL;
+        bk_auto(bk_buf_clear) struct bk_buf text = BK_BUF(1 << 20);
+        for (unsigned i = 0; i < SERVE_REPOSITORIES_MAX + more; i++) {
+            char line[64];
+            int n = snprintf(line, sizeof line, "repository r%u /x/%u\n", i, i);
+            assert_int_equal(bk_buf_append(&text, line, (size_t)n, &err), 0);
+        }
+        int r = serve_config_parse((const char *)text.data, text.len, &c, &err);
+        assert_int_equal(r, more ? BK_E_USAGE : 0);
+        assert_int_equal(strstr(err.hint, "at most") != NULL, more);
+    }
+}
+
 static void a_configuration_with_a_mistake_is_refused(void **state)
 {
     (void)state;
@@ -167,6 +185,7 @@ int main(void)
         cmocka_unit_test(ranges_have_both_ends),
         cmocka_unit_test(roles_say_who_may_change_what),
         cmocka_unit_test(a_token_is_its_principals_alone),
+        cmocka_unit_test(a_server_has_room_for_many_and_says_how_many),
         cmocka_unit_test(a_configuration_with_a_mistake_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
