@@ -238,7 +238,9 @@ const struct command cmd_prune = {
         "process is gone at once). It names whom it waits for, and after --max-wait it stops with BUSY; the "
         "next run takes up its list.\n\n"
         "Packs in which nothing is needed go as they are. Of those half in use the needed part is written "
-        "anew, the emptiest first. When it is interrupted, the next run goes on from there.\n\n"
+        "anew, the emptiest first. When it is interrupted, the next run goes on from there. What a store "
+        "with "
+        "object lock does not let go yet stays, and goes with a later run.\n\n"
         "prune explain says who needs a pack or a chunk, or that nobody does."),
     .verbs = "explain",
     .opts = prune_opts,

@@ -90,11 +90,14 @@ const struct command cmd_retention = {
     .summary = N_("Show or set how long every snapshot stays at least"),
     .operands = N_("show|set DUR"),
     .verbs = "show|set",
-    .about = N_("No command removes a snapshot that is younger than the minimum retention. It can be set and "
-                "made longer, but "
-                "never shorter, by nobody. In it a year counts 366 days and a month 31. Snapshots count as "
-                "committed no earlier "
-                "than those before them in the order of the repository, whatever the clocks of clients say."),
+    .about = N_(
+        "No command removes a snapshot that is younger than the minimum retention. It can be set and "
+        "made longer, but "
+        "never shorter, by nobody. In it a year counts 366 days and a month 31. Snapshots count as "
+        "committed no earlier "
+        "than those before them in the order of the repository, whatever the clocks of clients say.\n\n"
+        "Where the store can lock objects (S3 with lock= in its URL) it holds against everybody: all that a "
+        "new snapshot needs is locked for as long before it is committed."),
     .opts = retention_opts,
     .args_size = sizeof(struct retention_args),
     .min_operands = 1,

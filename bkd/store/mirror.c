@@ -203,10 +203,11 @@ static const struct store_ops mirror_ops = {
     .remove = mirror_remove,
     .heal = mirror_heal,
     .retain = mirror_retain,
+    .clock = mirror_clock,
     .free = mirror_free,
 };
 
-/* The mirror can what all its stores can. */
+/* The mirror can what all its stores can; and lock when one of them can. */
 static void combine(struct mirror *m)
 {
     struct store *first = NULL;
@@ -216,7 +217,8 @@ static void combine(struct mirror *m)
             continue;
         if (!first)
             m->store = *(first = s);
-        m->store.can &= s->can;
+        unsigned locks = (m->store.can | s->can) & STORE_CAN_RETAIN;
+        m->store.can = (m->store.can & s->can) | locks;
         m->store.remote |= s->remote;
         if (s->parallel > m->store.parallel)
             m->store.parallel = s->parallel;

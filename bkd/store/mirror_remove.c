@@ -46,16 +46,56 @@ int mirror_remove(struct store *s, const char *name, struct bk_error *err)
     return r;
 }
 
+/* One that does not answer, or has no copy yet, is no reason to fail as long as another one locks; it is one
+ * to come back. */
 int mirror_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err)
 {
     struct mirror *m = (struct mirror *)s;
+    struct bk_error first = { 0 };
+    unsigned locked = 0;
     for (unsigned i = 0; i < m->n; i++) {
-        int r = mirror_usable(m, i, false, err);
-        if (r < 0)
+        struct bk_error why = { 0 };
+        if (m->m[i].s && !(m->m[i].s->can & STORE_CAN_RETAIN))
+            continue;
+        int r = mirror_usable(m, i, false, &why);
+        if (r == 0)
+            r = store_retain(m->m[i].s, name, until_ns, &why);
+        if (r == 0) {
+            locked++;
+            continue;
+        }
+        mirror_of(m, i, &why);
+        bool later = r == BK_E_ABSENT || !m->m[i].s || mirror_failed(m, i, r, &why);
+        if (!later) {
+            if (err)
+                *err = why;
             return r;
-        r = store_retain(m->m[i].s, name, until_ns, err);
-        if (r < 0)
-            return err ? mirror_of(m, i, err) : r;
+        }
+        if (!first.code || first.code == BK_E_ABSENT)
+            first = why;
     }
-    return 0;
+    if (!first.code)
+        return 0;
+    if (locked)
+        return bk_fail(err, BK_E_ABSENT, "%s is not locked in every store: %s", name, first.text);
+    if (err)
+        *err = first;
+    return first.code;
+}
+
+/* The time of the one that is furthest ahead: locks are long enough for all. */
+int mirror_clock(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err)
+{
+    struct mirror *m = (struct mirror *)s;
+    bool any = false;
+    for (unsigned i = 0; i < m->n; i++) {
+        struct bk_error ignored = { 0 };
+        int64_t ahead_ns;
+        if (!m->m[i].s || store_clock(m->m[i].s, &ahead_ns, &ignored) < 0)
+            continue;
+        if (!any || ahead_ns > *ret_ahead_ns)
+            *ret_ahead_ns = ahead_ns;
+        any = true;
+    }
+    return any ? 0 : bk_fail(err, BK_E_UNSUPPORTED, "this kind of store has no clock of its own");
 }

@@ -85,6 +85,7 @@ int mirror_list(struct store *s, const char *prefix, store_list_fn *fn, void *ct
 /* mirror_remove.c */
 int mirror_remove(struct store *s, const char *name, struct bk_error *err);
 int mirror_retain(struct store *s, const char *name, int64_t until_ns, struct bk_error *err);
+int mirror_clock(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err);
 /* mirror_heal.c */
 int mirror_heal(struct store *s, const char *name, const struct store_heal *how, struct bk_error *err);
 /* Put sound bytes under the name in member `to`, over what is there when `over`; from: where they are from,

@@ -71,7 +71,8 @@ struct store_ops {
     int (*fd)(struct store *s, const char *name, int *ret_fd, struct bk_error *err);
     /* Nobody, not even the owner, can remove or replace the object before that time (Unix ns). Only ever
      * longer: an earlier time than the one that stands is success and changes nothing; may be repeated. NULL:
-     * this store cannot. ABSENT, PERM. */
+     * this store cannot. ABSENT, PERM. Of several copies one is enough, and ABSENT says that others lack it.
+     */
     int (*retain)(struct store *s, const char *name, int64_t until_ns, struct bk_error *err);
     /* For a probe: begin a put of len bytes and break the connection in the middle. NULL: there is none to
      * break. */

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <pthread.h>
 #include <cmocka.h>
 
@@ -12,6 +13,7 @@
 #include "bkd/store/mirror.h"
 #include "formats/object/config.h"
 #include "formats/object/record.h"
+#include "tests/unit/bkd/life/locks.h"
 #include "tests/unit/bkd/store/gate.h"
 
 #define OK(call)                                          \
@@ -748,6 +750,62 @@ static void urls_are_read_as_written(void **state)
     }
 }
 
+/* ---- object lock ---- */
+
+static struct store *mirror_of_locks(unsigned n_locking)
+{
+    struct bk_error err = { 0 };
+    struct store *s = NULL, *of[2];
+    locks.n = 0;
+    locks.now_ns = 1000;
+    for (unsigned i = 0; i < 2; i++)
+        of[i] = i < n_locking ? locking_new(&gate[i].store) : &gate[i].store;
+    OK(store_mirror_new(of, 2, 1, &world, &s, &err));
+    return s;
+}
+
+static void what_one_store_locks_stays_there(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    bk_auto(object_clear) struct object c = config(1);
+    bk_auto(object_clear) struct object p = pack(1, 1000);
+    struct store *s = mirror_of_locks(1);
+    OK(put(s, &c, &err));
+    OK(put(s, &p, &err));
+    assert_true(s->can & STORE_CAN_RETAIN);
+    OK(store_retain(s, p.name, 2000, &err));
+    int r = store_remove(s, p.name, &err);
+    assert_true(store_still_locked(s, r));
+    assert_true(holds(mem[0], &p));
+    locks.now_ns = 3000;
+    err = (struct bk_error){ 0 };
+    OK(store_remove(s, p.name, &err));
+    assert_int_equal(holders(&p), 0);
+    store_free(s);
+}
+
+static void a_store_that_is_out_is_locked_later(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    bk_auto(object_clear) struct object c = config(1);
+    bk_auto(object_clear) struct object p = pack(1, 1000);
+    struct store *s = mirror_of_locks(2);
+    OK(put(s, &c, &err));
+    OK(put(s, &p, &err));
+    atomic_store(&gate[1].shut, true);
+    assert_int_equal(store_retain(s, p.name, 2000, &err), BK_E_ABSENT); /* so that nobody remembers it */
+    assert_int_equal(locks_until(p.name), 2000);
+    atomic_store(&gate[0].shut, true);
+    assert_int_equal(store_retain(s, p.name, 2000, &err), BK_E_IO);
+    atomic_store(&gate[0].shut, false);
+    locks.refuses = true;
+    assert_int_equal(store_retain(s, p.name, 2000, &err), BK_E_PERM);
+    locks.refuses = false;
+    store_free(s);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -778,6 +836,8 @@ int main(void)
         TEST(stores_of_two_repositories_make_no_mirror),
         TEST(a_config_that_is_damaged_or_lost_is_healed),
         TEST(urls_are_read_as_written),
+        TEST(what_one_store_locks_stays_there),
+        TEST(a_store_that_is_out_is_locked_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
