@@ -15,7 +15,8 @@ enum { TOMBSTONES_MAX = 1 << 20 }; /* packs of one list */
 
 enum tombstone_why {
     TOMBSTONE_UNNEEDED = 0, /* no snapshot needs anything in it */
-    TOMBSTONE_MOVED = 1,    /* what snapshots need of it was read, verified, and lies elsewhere as well */
+    TOMBSTONE_MOVED = 1,    /* what snapshots need of it was read, verified, and lies elsewhere as well; or an
+                               earlier decision gave it up, and the store has it locked still */
 };
 struct tombstone {
     enum chunk_kind kind;

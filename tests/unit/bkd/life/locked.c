@@ -247,6 +247,76 @@ static void lists_name_what_is_stuck_until_it_is_gone(void **state)
     tear_down();
 }
 
+/* Of processes that are gone. */
+static void end_sessions(void)
+{
+    struct bk_error err = { 0 };
+    bk_auto(names_clear) struct names l = { 0 };
+    OK(names_list(bed.mem, "sessions/", 100, &l, &err));
+    for (size_t i = 0; i < l.n; i++)
+        OK(store_remove(bed.mem, l.v[i].name, &err));
+}
+
+/* Whatever call of a collection fails, what was given up goes in the end, and nothing else. */
+static void a_collection_that_fails_anywhere_is_made_good(void **state)
+{
+    (void)state;
+    enum { STEP = 3 }; /* all of them take 20 s */
+    bool fired = true;
+    uint64_t opening = 1000; /* calls */
+    unsigned nth;
+    for (nth = 0; fired || nth < 2 * STEP; nth += STEP) {
+        struct bk_error err = { 0 };
+        struct prune_report rep = { 0 };
+        struct job j = { .n_threads = 1 };
+        struct prune_opts o = { .max_unused_percent = 0.1, .poll_ms = 1, .timeout_s = 600 };
+        struct store *faulty = NULL;
+        struct repo *r = NULL;
+        set_up(30 * DAY);
+        put_file("a", bytes_a, sizeof bytes_a);
+        put_file("b", bytes_b, sizeof bytes_b);
+        struct snapshot first = bed_run(&bed);
+        unlink(at("b"));
+        struct snapshot second = bed_run(&bed);
+        forget(&first);
+        collect();
+        put_file("c", bytes_c, sizeof bytes_c);
+        struct snapshot third = bed_run(&bed);
+        unlink(at("c"));
+        struct snapshot fourth = bed_run(&bed);
+        forget(&third);
+
+        OK(store_fault_new(locking_new(bed.mem), nth / STEP % 2 ? FAULT_CUT : FAULT_ERROR, opening + nth,
+                           &faulty, &err));
+        OK(repo_open_adopt_store(faulty, &key_file, &world, &r, &err));
+        opening = store_fault_calls(faulty); /* known from the second round on */
+        OK(job_init(&j, &err));
+        (void)!prune_run(r, &j, &o, &rep, &err);
+        fired = store_fault_fired(faulty);
+        repo_free(r);
+        job_clear(&j);
+        end_sessions();
+
+        collect();
+        is_sound();
+        struct snapshot fifth = bed_run(&bed);
+        locks.now_ns += 31 * DAY;
+        assert_int_equal(collect().n_locked, 0);
+        assert_int_equal(collect().n_deleted, 0);
+        is_sound();
+        struct view v = view_open(&bed, &fifth);
+        view_file_is(&v, "a", bytes_a, sizeof bytes_a);
+        view_close(&v);
+        snapshot_clear(&first);
+        snapshot_clear(&second);
+        snapshot_clear(&third);
+        snapshot_clear(&fourth);
+        snapshot_clear(&fifth);
+        tear_down();
+    }
+    print_message("%u of %u calls failed, one at a time\n", nth / STEP - 2, nth - 2 * STEP);
+}
+
 static void forget_goes_on_past_a_locked_snapshot(void **state)
 {
     (void)state;
@@ -290,6 +360,7 @@ int main(void)
         cmocka_unit_test(nobody_relies_on_a_locked_pack_that_is_given_up),
         cmocka_unit_test(everything_can_be_locked_and_go_later),
         cmocka_unit_test(lists_name_what_is_stuck_until_it_is_gone),
+        cmocka_unit_test(a_collection_that_fails_anywhere_is_made_good),
         cmocka_unit_test(forget_goes_on_past_a_locked_snapshot),
     };
     return cmocka_run_group_tests(tests, place_make, place_remove);
