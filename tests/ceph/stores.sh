@@ -3,12 +3,12 @@
 # and erasure-coded), S3 and HTTPS as on a directory.
 #
 #   LONG=1: more of the suite, and ten minutes of the latter      STORES="rep ec s3 https dir": some of them      SOAK_SECONDS=N
-. "$(dirname "$0")/lib.sh" stores STORE=memstore BYTES=6442450944 PORT=${BKCTL_TEST_PORT:-48200}
+. "$(dirname "$0")/lib.sh" stores STORE=memstore BYTES=6442450944 PORT=${BKCTL_TEST_PORT:-28200}
 need openssl curl
-suite="keys forget roundtrip mount" seconds=${SOAK_SECONDS:-8}
-[ -z "${LONG:-}" ] || suite="$suite excludes changing torture language" seconds=${SOAK_SECONDS:-600}
+suite="commands forget roundtrip" seconds=${SOAK_SECONDS:-8}
+[ -z "${LONG:-}" ] || suite="$suite keys mount excludes changing torture language" seconds=${SOAK_SECONDS:-600}
 system=$(realpath "$(dirname "$0")/../system")
-port=${BKCTL_TEST_PORT:-48200} https_port=$((${BKCTL_TEST_PORT:-48200} + 60))
+port=${BKCTL_TEST_PORT:-28200} https_port=$((${BKCTL_TEST_PORT:-28200} + 60))
 export XDG_CACHE_HOME=$W/cache AWS_ACCESS_KEY_ID=AK1 AWS_SECRET_ACCESS_KEY=SK1secret
 unset AWS_SESSION_TOKEN AWS_PROFILE BKCTL_TOKEN BKCTL_TOKEN_COMMAND http_proxy https_proxy
 

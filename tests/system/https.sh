@@ -5,7 +5,7 @@ need jq openssl curl rsync
 BKD=$(dirname "$BKCTL")/../bkd/bkd
 [ -x "$BKD" ] && "$BKD" token new >"$W/admin" 2>/dev/null || skip "built without bkd serve"
 "$BKCTL" version --json | jq -e '.features | index("s3")' >/dev/null || skip "built without libcurl"
-port=${BKCTL_TEST_PORT:-49400}
+port=${BKCTL_TEST_PORT:-29400}
 export XDG_CACHE_HOME=$W/cache
 unset BKCTL_TOKEN BKCTL_TOKEN_FILE BKCTL_TOKEN_COMMAND http_proxy https_proxy
 

@@ -6,7 +6,7 @@ need jq radosgw radosgw-admin ceph-mon ceph-osd rsync python3 openssl
 "$BKCTL" version --json | jq -e '.features | index("s3")' >/dev/null || skip "built without S3"
 here=$(realpath "$(dirname "$0")")
 one=$here/../ceph/one
-port=${BKCTL_TEST_PORT:-49300}
+port=${BKCTL_TEST_PORT:-29300}
 s3=$((port + 5)) bad=$((port + 6))
 export XDG_CACHE_HOME=$W/cache AWS_ACCESS_KEY_ID=AK1 AWS_SECRET_ACCESS_KEY=SK1secret
 unset AWS_SESSION_TOKEN AWS_PROFILE AWS_SHARED_CREDENTIALS_FILE BKCTL_S3_CREDENTIALS_COMMAND http_proxy
