@@ -34,9 +34,10 @@ int repo_put_sure(struct store *s, const char *name, const void *data, size_t le
                 *err = put;
             return r;
         }
-        /* One more reading, should the first one fail as well: an unknown outcome is the worst one. */
+        /* One more reading, should the first one fail as well: an unknown outcome is the worst one. But not
+         * of a store that has waited its whole time for an answer, twice. */
         int there = stands_there(s, name, data, len, &get);
-        if (there < 0)
+        if (there < 0 && there != BK_E_UNREACHABLE)
             there = stands_there(s, name, data, len, &get);
         if (there == 1)
             return 0;

@@ -35,6 +35,7 @@ struct session {
     bool stop;
     /* the thread's own until it ended: the renewals that may stand are the last two */
     struct session_record renewed;
+    bool away; /* the store did not answer last time */
 };
 
 static unsigned renew_every_ms = 30000;
@@ -74,27 +75,33 @@ static int announce(struct session *s, struct bk_error *err)
     return put_record(s->repo, &s->record, err);
 }
 
-static void remove_renewal(struct session *s, uint64_t counter)
+static int remove_renewal(struct session *s, uint64_t counter)
 {
     struct bk_error ignored = { 0 };
     char path[REPO_PATH];
     if (!counter)
-        return;
+        return 0;
     sessions_path(s->record.id, counter, path);
-    (void)!store_remove(repo_store(s->repo), path, &ignored);
+    return store_remove(repo_store(s->repo), path, &ignored);
 }
 
 /* The next renewal, then the one before it goes. One that fails is made good by the next: whoever watches
- * waits far longer. false when the session is gone: it was fenced. */
+ * waits far longer. A store that does not answer is asked once, for each call waits its whole time and the
+ * end of the session waits for us. false when the session is gone: it was fenced. */
 static bool renew(struct session *s)
 {
     struct bk_error why = { 0 };
     uint64_t size;
-    if (store_stat(repo_store(s->repo), s->path, &size, &why) == BK_E_ABSENT)
+    int rc = store_stat(repo_store(s->repo), s->path, &size, &why);
+    if (rc == BK_E_ABSENT)
         return false;
-    s->renewed.counter++;
-    if (put_record(s->repo, &s->renewed, &why) == 0)
-        remove_renewal(s, s->renewed.counter - 1);
+    if (rc != BK_E_UNREACHABLE) {
+        s->renewed.counter++;
+        rc = put_record(s->repo, &s->renewed, &why);
+        if (rc == 0)
+            rc = remove_renewal(s, s->renewed.counter - 1);
+    }
+    s->away = rc == BK_E_UNREACHABLE;
     return true;
 }
 
@@ -148,14 +155,16 @@ static void stop_renewing(struct session *s)
     s->renews = false;
 }
 
-/* Renewals first: what is left of a session that dies here is still one that everybody sees. */
+/* Renewals first: what is left of a session that dies here is still one that everybody sees. Where the store
+ * does not answer all of it stays, for a collector to find it dead. */
 static int withdraw(struct session *s, struct bk_error *err)
 {
     stop_renewing(s);
-    if (s->renewed.counter) {
-        remove_renewal(s, s->renewed.counter - 1);
-        remove_renewal(s, s->renewed.counter);
-    }
+    if (s->away)
+        return bk_fail(err, BK_E_UNREACHABLE, "%s does not answer", repo_store(s->repo)->url);
+    if (s->renewed.counter && (remove_renewal(s, s->renewed.counter - 1) == BK_E_UNREACHABLE ||
+                               remove_renewal(s, s->renewed.counter) == BK_E_UNREACHABLE))
+        return bk_fail(err, BK_E_UNREACHABLE, "%s does not answer", repo_store(s->repo)->url);
     return store_remove(repo_store(s->repo), s->path, err);
 }
 

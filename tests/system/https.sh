@@ -171,7 +171,7 @@ if [ -x "$contract" ]; then
 fi
 
 step "a graceful end"
-as reader "$M" restore latest --target "$W/t3" >/dev/null 2>&1 </dev/null &
+"$BKCTL" --key-file "$W/key" -r "$M&token-file=$W/reader" restore latest --target "$W/t3" >/dev/null 2>&1 </dev/null & # itself: it is killed
 job=$!
 sleep 0.2
 kill -TERM "$server"

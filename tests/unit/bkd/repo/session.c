@@ -9,6 +9,7 @@
 #include "bkd/repo/session.h"
 #include "bkd/repo/sessions.h"
 #include "formats/object/record.h"
+#include "tests/unit/bkd/store/gate.h"
 
 static struct session *begin(struct repo *r)
 {
@@ -230,6 +231,34 @@ static void a_session_is_renewed_until_it_ends(void **state)
     store_free(mem);
 }
 
+static void a_store_that_is_silent_is_waited_for_once(void **state)
+{
+    (void)state;
+    for (int renewing = 0; renewing < 2; renewing++) {
+        struct bk_error err = { 0 };
+        struct store *mem = new_repository();
+        struct gate silent;
+        gate_init(&silent, mem);
+        silent.code = BK_E_UNREACHABLE;
+        struct repo *r = NULL;
+        OK(repo_open_adopt_store(&silent.store, &key_file, &world_real, &r, &err));
+        session_renew_every(renewing ? 10 : 30000);
+        struct session *s = begin(r);
+        if (renewing)
+            counter_past(r, 0);
+        silent.shut = true;
+        while (renewing && !silent.refused)
+            nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        unsigned before = silent.refused;
+        session_free(s);
+        assert_true(silent.refused - before <= 2); /* a call that is under way, and what follows from it */
+        session_renew_every(30000);
+        repo_free(r);
+        assert_true(count_objects(mem, "sessions/") > 0); /* for a collector to find */
+        store_free(mem);
+    }
+}
+
 static void fencing_removes_all_that_stands_of_a_session(void **state)
 {
     (void)state;
@@ -362,6 +391,7 @@ int main(void)
         cmocka_unit_test(who_has_committed_cannot_be_fenced),
         cmocka_unit_test(a_commit_happens_once_whatever_call_fails),
         cmocka_unit_test(a_session_is_renewed_until_it_ends),
+        cmocka_unit_test(a_store_that_is_silent_is_waited_for_once),
         cmocka_unit_test(fencing_removes_all_that_stands_of_a_session),
         cmocka_unit_test(a_dead_process_of_this_host_is_told_from_a_living_one),
         cmocka_unit_test(what_the_collector_says_is_understood),

@@ -4,6 +4,7 @@
 #define TESTS_STORE_GATE_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "bkd/store/store.h"
 
@@ -11,14 +12,18 @@ struct gate {
     struct store store;
     struct store *to; /* borrowed */
     atomic_bool shut, full, fixed, deaf;
-    atomic_uint puts, gets;
+    int code; /* what a shut one says; IO when it is 0 */
+    atomic_uint puts, gets, refused;
     void (*after_put)(void *ctx, const char *name); /* or NULL */
     void *ctx;
 };
 
 static inline int gate_closed(struct gate *g, struct bk_error *err)
 {
-    return atomic_load(&g->shut) ? bk_fail(err, BK_E_IO, "no answer (shut by the test)") : 0;
+    if (!atomic_load(&g->shut))
+        return 0;
+    g->refused++;
+    return bk_fail(err, g->code ? g->code : BK_E_IO, "no answer (shut by the test)");
 }
 
 static inline int gate_put(struct store *s, const char *name, const void *data, size_t len,
