@@ -233,7 +233,7 @@ static int find_old(struct scan *s, size_t i, const struct tree_entry **ret, str
     p->n_found += r > 0;
     if (r >= 0)
         return 0;
-    if (r == BK_E_NOMEM || r == BK_E_CANCELLED) {
+    if (bk_code_aborts(r)) {
         *err = why;
         return r;
     }

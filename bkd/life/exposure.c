@@ -22,7 +22,7 @@ static int epoch_of_pack(struct finding *f, const char *name, uint32_t *ret, str
     int r = store_get_exact(repo_store(f->repo), name, 0, header, sizeof header, &why);
     if (r == 0)
         r = pack_header_decode(header, sizeof header, &h, &why);
-    if (r == BK_E_NOMEM || r == BK_E_CANCELLED) {
+    if (bk_code_aborts(r)) {
         if (err)
             *err = why;
         return r;

@@ -264,7 +264,7 @@ static int look_at_damage(struct repo *r, const char *path, struct bk_error *err
         bk_fail(err, BK_E_USAGE, "%s is sound", path);
         return bk_hint(err, "forget it as any other one, without --damaged");
     }
-    if (rc == BK_E_NOMEM || rc == BK_E_VERSION) { /* a newer program can read it */
+    if (bk_code_aborts(rc) || rc == BK_E_VERSION) { /* a newer program can read it */
         if (err)
             *err = why;
         return rc;

@@ -68,7 +68,7 @@ static int read_all(struct repo *r, struct lock *ret, struct bk_error *damaged, 
         struct bk_error why = { 0 };
         struct minimum m = { 0 };
         int one = read_one(r, n, &m, &why);
-        if (one == BK_E_NOMEM || one == BK_E_VERSION || one == BK_E_IO) {
+        if (bk_code_aborts(one) || one == BK_E_VERSION || one == BK_E_IO) {
             if (err)
                 *err = why;
             return one;

@@ -234,7 +234,7 @@ static int sort_out(struct rewrite *w, size_t n, struct bk_error *err)
         if (s->recovered || atomic_load(&s->damaged))
             continue;
         int r = open_segment(w, s, &names_doomed, &why);
-        if (r == BK_E_NOMEM)
+        if (bk_code_aborts(r))
             return bk_fail(err, r, "%s", why.text);
         w->anew[i] = r == 0 && names_doomed;
         any |= w->anew[i];

@@ -58,7 +58,7 @@ static int load_one(struct loading *l, const char *name, struct bk_buf *sealed, 
         l->io = why;
     if (r == 0)
         r = open_one(l, name, sealed, payload, &snap, &why);
-    if (r == BK_E_NOMEM || r == BK_E_CANCELLED) {
+    if (bk_code_aborts(r)) {
         if (err)
             *err = why;
         return r;

@@ -6,7 +6,7 @@
 
 bool check_fatal(int code)
 {
-    return code == BK_E_NOMEM || code == BK_E_CANCELLED;
+    return bk_code_aborts(code);
 }
 
 void check_found(struct check *c, const char *object, const struct bk_error *why)

@@ -59,7 +59,7 @@ int copies_get_record(struct repo *r, enum object_kind kind, const char *name, s
     char path[REPO_PATH];
     bool copy = false;
     int rc = repo_get_record(r, kind, name, payload, &why);
-    if (rc < 0 && rc != BK_E_NOMEM) {
+    if (rc < 0 && !bk_code_aborts(rc)) {
         copies_path(name, path);
         payload->len = 0;
         copy = store_get_all(repo_store(r), path, RECORD_MAX, &sealed, &ignored) == 0 &&

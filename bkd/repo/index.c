@@ -206,7 +206,7 @@ static int load_listed(struct index *x, index_damage_fn *damaged, void *ctx, str
             went = true;
             r = 0;
         }
-        if (r < 0 && damaged && r != BK_E_NOMEM) {
+        if (r < 0 && damaged && !bk_code_aborts(r)) {
             damaged(ctx, name, &why);
             x->n_damaged++;
             r = 0;

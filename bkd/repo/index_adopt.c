@@ -119,7 +119,7 @@ static int add_scanned(struct adoption *a, struct suite_aead *aead, enum chunk_k
         r = frame_table_decode(plain->data, plain->len, &t, &why);
     if (r < 0) {
         job_log(a->job, JOB_WARN, "frame at %zu: %s", offset, why.text);
-        return r == BK_E_NOMEM ? bk_fail(err, r, "%s", why.text) : 0;
+        return bk_code_aborts(r) ? bk_fail(err, r, "%s", why.text) : 0;
     }
     bk_auto(free) chunk_id *ids = calloc(t.n_chunks ? t.n_chunks : 1, sizeof *ids);
     if (!ids)
@@ -167,14 +167,14 @@ static int adopt_pack(struct adoption *a, const struct orphan *o, struct bk_erro
     suite_wipe(key, sizeof key);
     if (r == 0) {
         r = read_directory(a, path, o->bytes, header, aead, &dir, &why);
-        if (r < 0 && r != BK_E_NOMEM) {
+        if (r < 0 && !bk_code_aborts(r)) {
             job_log(a->job, JOB_WARN, "directory of '%s': %s: its frames are searched for", path, why.text);
             pack_directory_clear(&dir);
             dir = (struct pack_directory){ 0 };
             r = scan_pack(a, o, path, aead, &dir, &why);
         }
     }
-    if (r == BK_E_NOMEM)
+    if (bk_code_aborts(r))
         return bk_fail(err, r, "%s", why.text);
     if (r < 0) {
         job_log(a->job, JOB_WARN, "pack '%s' is left out of the index: %s", path, why.text);

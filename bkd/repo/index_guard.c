@@ -79,7 +79,7 @@ int index_guard_segment(const struct index_guard_state *g, struct index_segment 
         int r = segment_pack_page(&s->seg, i, &page, &why);
         if (r == 0 && page != have)
             r = index_segment_page(s, page, data, &why);
-        if (r == BK_E_NOMEM)
+        if (bk_code_aborts(r))
             return bk_fail(err, r, "%s", why.text);
         have = r == 0 ? page : UINT32_MAX;
         if (r == 0)

@@ -254,7 +254,7 @@ int index_merge(struct index *x, struct job *j, uint64_t *ret_fewer, struct bk_e
         }
     }
     *ret_fewer = fewer;
-    if (r == BK_E_NOMEM || r == BK_E_CANCELLED)
+    if (bk_code_aborts(r))
         return bk_fail(err, r, "%s", why.text);
     if (r < 0)
         job_log(j, JOB_WARN, "index segments stay small: %s", why.text);

@@ -36,7 +36,7 @@ static int gather(struct index_segment *s, struct packs *l, struct bk_error *err
     struct bk_error why = { 0 };
     size_t n = l->n;
     int r = atomic_load(&s->damaged) ? 0 : gather_packs(s, l, &why);
-    if (r == BK_E_NOMEM)
+    if (bk_code_aborts(r))
         return bk_fail(err, r, "%s", why.text);
     if (r < 0)
         l->n = n;

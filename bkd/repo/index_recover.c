@@ -27,7 +27,7 @@ static int verify(struct index *x, struct job *j, struct bk_error *err)
         for (uint32_t p = 0; p < s->seg.n_pages && !atomic_load(&s->damaged); p++) {
             struct bk_error why = { 0 };
             int r = index_segment_page(s, p, data, &why);
-            if (r < 0 && r != BK_E_NOMEM)
+            if (r < 0 && !bk_code_aborts(r))
                 job_log(j, JOB_WARN, "index segment '%s': %s: its packs are read instead", s->object,
                         why.text);
             else if (r < 0)
@@ -91,7 +91,7 @@ static int recover_once(struct index *x, struct bk_error *err)
     pthread_mutex_lock(&v->lock);
     if (!atomic_load(&v->done))
         r = v->job ? recover(x, v->job, &n, &why) : recover_silently(x, &n, &why);
-    if (r < 0 && r != BK_E_NOMEM && r != BK_E_CANCELLED) {
+    if (r < 0 && !bk_code_aborts(r)) {
         if (v->job)
             job_log(v->job, JOB_WARN, "%s", why.text);
         atomic_store(&v->done, true);
@@ -111,7 +111,7 @@ int index_locate(struct index *x, const chunk_id *id, struct chunk_loc *ret, str
     int r = index_find(x, id, ret, &why);
     if (r == 1)
         return 1;
-    if (!done && r != BK_E_NOMEM) {
+    if (!done && !bk_code_aborts(r)) {
         int e = recover_once(x, err);
         if (e < 0)
             return e;

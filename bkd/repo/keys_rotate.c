@@ -32,7 +32,7 @@ static int open_keyring(struct repo *r, const char *name, struct keyring *ret, s
     int rc = store_get_all(repo_store(r), name, RECORD_MAX, &b, err);
     if (rc == 0)
         rc = open_bytes(r, name, &b, ret, err);
-    if (rc == 0 || rc == BK_E_AUTH || rc == BK_E_NOMEM || rc == BK_E_VERSION)
+    if (rc == 0 || rc == BK_E_AUTH || bk_code_aborts(rc) || rc == BK_E_VERSION)
         return rc;
     copies_path(name, copy);
     if (store_get_all(repo_store(r), copy, RECORD_MAX, &b, &ignored) == 0 &&

@@ -81,7 +81,7 @@ int notes_load(struct repo *r, const struct names_item *names, size_t n, catalog
         int rc = read_note(r, names[k].name, &i->note, &why);
         if (rc == 0)
             break;
-        if (rc == BK_E_NOMEM) {
+        if (bk_code_aborts(rc)) {
             if (err)
                 *err = why;
             return rc;

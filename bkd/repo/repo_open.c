@@ -155,7 +155,7 @@ static int try_keyring(struct opening *o, const char *name, struct bk_error *err
     struct bk_error ignored = { 0 };
     char copy[REPO_PATH];
     int r = try_keyring_at(o, name, name, err);
-    if (r >= 0 || r == BK_E_NOMEM || r == BK_E_VERSION)
+    if (r >= 0 || bk_code_aborts(r) || r == BK_E_VERSION)
         return r;
     copies_path(name, copy);
     if (try_keyring_at(o, copy, name, &ignored) == 1) {
@@ -178,7 +178,7 @@ static int find_keyring(struct opening *o, struct bk_error *err)
         int r = try_keyring(o, name, &why);
         if (r == 1)
             return 1;
-        if (r == BK_E_NOMEM || r == BK_E_VERSION) {
+        if (bk_code_aborts(r) || r == BK_E_VERSION) {
             if (err)
                 *err = why;
             return bk_context(err, "open %s of %s", name, o->store->url);
@@ -207,7 +207,7 @@ static int read_slot_or_copy(struct store *s, const char *name, struct slot *ret
     char copy[REPO_PATH];
     int r = read_slot(s, name, ret, err);
     *ret_copy = false;
-    if (r == 0 || r == BK_E_NOMEM)
+    if (r == 0 || bk_code_aborts(r))
         return r;
     copies_path(name, copy);
     if (read_slot(s, copy, ret, &ignored) < 0)
@@ -240,7 +240,7 @@ static int try_slot(struct opening *o, const char *name, struct bk_error *err)
             o->from_copies |= REPO_SLOT_COPY;
         return r;
     }
-    if (r == BK_E_NOMEM) {
+    if (bk_code_aborts(r)) {
         if (err)
             *err = why;
         return bk_context(err, "try %s of %s", name, o->store->url);

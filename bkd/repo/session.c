@@ -227,7 +227,7 @@ int session_hold(struct repo *r, struct job *j, const char *purpose, struct sess
 {
     struct bk_error why = { 0 };
     int rc = session_open(r, SESSION_READER, purpose, ret, &why);
-    if (rc == BK_E_NOMEM) {
+    if (bk_code_aborts(rc)) {
         if (err)
             *err = why;
         return rc;
@@ -279,7 +279,7 @@ static int highest_sequence(struct repo *r, uint64_t *ret, struct bk_error *err)
         if (repo_seen_snapshot(r, list.v[i].name))
             continue;
         rc = look_at_sequence(r, list.v[i].name, &payload, &why);
-        if (rc == BK_E_NOMEM) {
+        if (bk_code_aborts(rc)) {
             if (err)
                 *err = why;
             return rc;
@@ -291,7 +291,7 @@ static int highest_sequence(struct repo *r, uint64_t *ret, struct bk_error *err)
 
 static int seal_commit(struct session *s, struct snapshot *snap, struct bk_error *err)
 {
-    uint64_t highest;
+    uint64_t highest = 0;
     int r = highest_sequence(s->repo, &highest, err);
     if (r < 0)
         return r;

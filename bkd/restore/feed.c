@@ -229,7 +229,7 @@ int feed_content(struct feed *f, const struct content *c, struct bk_error *err)
     int r = browse_extents(f->reader, f->lane, c, 0, c->size, feed_one, &g, &why);
     if (r >= 0)
         return 0;
-    if (g.failed || why.code == BK_E_NOMEM || why.code == BK_E_CANCELLED) {
+    if (g.failed || bk_code_aborts(why.code)) {
         *err = why;
         return r;
     }

@@ -225,6 +225,8 @@ static void run_data(struct plan *p, unsigned worker, const struct plan_item *co
         return;
     if (!err.code)
         bk_fail(&err, BK_E_FAILED, "the pack was not read to the end");
+    if (err.code == BK_E_UNREACHABLE)
+        pool_fail(p->pool, &err);
     /* What the run did not come to: lost, unless all is lost. */
     for (size_t i = u.n_done; i < n; i++)
         p->o.sink.damage(p->o.sink.ctx, worker, v[i], &err);

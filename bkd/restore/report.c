@@ -19,6 +19,10 @@ void run_problem(struct run *r, const struct place *at, const struct bk_error *w
 {
     if (why->code == BK_E_CANCELLED)
         return;
+    if (why->code == BK_E_UNREACHABLE) { /* no damage: the next file would wait as long for nothing */
+        pool_fail(r->pool, why);
+        return;
+    }
     atomic_fetch_add(&r->n_problems, 1);
     atomic_fetch_add(&r->job->exceptions, 1);
     if (!r->opts->on_problem)
@@ -76,7 +80,7 @@ void run_count_item(struct run *r, const struct place *at)
 
 bool run_is_fatal(int code)
 {
-    return code == BK_E_NOSPACE || code == BK_E_NOMEM || code == BK_E_CANCELLED;
+    return code == BK_E_NOSPACE || bk_code_aborts(code);
 }
 
 static uint64_t path_hash(struct run *r, const struct place *at)

@@ -174,9 +174,27 @@ static int cache_remove(struct store *s, const char *name, struct bk_error *err)
     return r;
 }
 
+/* The one name that is put a second time: a void record takes the place of a snapshot that was forgotten,
+ * when its session is found dead after that. The two differ in size, always. */
+struct listing {
+    struct cache *cache;
+    store_list_fn *fn;
+    void *ctx;
+};
+
+static int drop_replaced(void *ctx, const char *name, uint64_t size, struct bk_error *err)
+{
+    struct listing *l = ctx;
+    uint64_t have;
+    if (strncmp(name, "snapshots/", 10) == 0 && cache_file_size(l->cache->dir, name, &have) && have != size)
+        drop(l->cache, name);
+    return l->fn(l->ctx, name, size, err);
+}
+
 static int cache_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct bk_error *err)
 {
-    return store_list(((struct cache *)s)->below, prefix, fn, ctx, err);
+    struct listing l = { .cache = (struct cache *)s, .fn = fn, .ctx = ctx };
+    return store_list(l.cache->below, prefix, drop_replaced, &l, err);
 }
 
 static int cache_clock(struct store *s, int64_t *ret_ahead_ns, struct bk_error *err)

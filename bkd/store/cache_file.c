@@ -69,6 +69,17 @@ static bool sound(int fd, uint64_t size, const uint8_t want[static CACHE_DIGEST]
     return ok && EVP_DigestFinal_ex(c, have, NULL) && memcmp(have, want, CACHE_DIGEST) == 0;
 }
 
+bool cache_file_size(int dir, const char *name, uint64_t *ret)
+{
+    char file[CACHE_FILE_NAME];
+    struct stat st;
+    cache_file_name(name, file);
+    if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    *ret = st.st_size > CACHE_TRAILER ? (uint64_t)st.st_size - CACHE_TRAILER : 0;
+    return true;
+}
+
 int cache_file_open(int dir, const char *name, bool check, uint64_t *ret_size)
 {
     char file[CACHE_FILE_NAME];

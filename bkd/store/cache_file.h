@@ -11,6 +11,8 @@ void cache_file_name(const char *name, char out[static CACHE_FILE_NAME]);
 /* A descriptor whose first *ret_size bytes are the object. check: read and compare the digest first. -1:
  * there is no (sound) copy; an unsound one is removed. */
 int cache_file_open(int dir, const char *name, bool check, uint64_t *ret_size);
+/* Its bytes, unchecked; false: there is no copy. */
+bool cache_file_size(int dir, const char *name, uint64_t *ret);
 /* Keep these bytes; what fails leaves no copy. Bytes written, 0 for none. */
 uint64_t cache_file_keep(int dir, const char *name, const void *data, size_t len);
 /* The hash in the name, if there is one, is that of the bytes? */

@@ -39,6 +39,7 @@ static bool counts(enum store_fault_kind kind, enum slot slot)
     case FAULT_ERROR:
     case FAULT_LOST_ACK:
     case FAULT_CUT:
+    case FAULT_SILENT:
     case FAULT_SLOW:
         break;
     }
@@ -51,7 +52,7 @@ static bool trip(struct fault *f, enum slot slot)
     if (!counts(f->kind, slot))
         return false;
     uint64_t n = atomic_fetch_add(&f->calls, 1) + 1;
-    bool lasting = f->kind == FAULT_NOSPACE || f->kind == FAULT_CUT;
+    bool lasting = f->kind == FAULT_NOSPACE || f->kind == FAULT_CUT || f->kind == FAULT_SILENT;
     if (!f->nth || !(n == f->nth || (lasting && n > f->nth)))
         return false;
     atomic_store(&f->fired, true);
@@ -64,6 +65,8 @@ static int injected(struct fault *f, const char *what, const char *name, struct 
 {
     if (f->kind == FAULT_NOSPACE)
         return bk_fail(err, BK_E_NOSPACE, "%s %s: no space left (injected)", what, name);
+    if (f->kind == FAULT_SILENT)
+        return bk_fail(err, BK_E_UNREACHABLE, "%s %s: no answer (injected)", what, name);
     return bk_fail(err, BK_E_IO, "%s %s: input/output error (injected)", what, name);
 }
 

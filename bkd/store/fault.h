@@ -12,6 +12,7 @@ enum store_fault_kind {
     FAULT_FLIP_GET,  /* the nth get has one bit flipped */
     FAULT_NOSPACE,   /* the nth put and all later ones fail with NOSPACE */
     FAULT_CUT,       /* the nth call and all later ones fail: the store is gone */
+    FAULT_SILENT,    /* the same of a store across a network, which does not answer: UNREACHABLE */
     /* What no store of the contract does, and some do all the same: */
     FAULT_SHORT_PUT, /* the nth put stores half of the bytes, and is reported as IO */
     FAULT_TWICE, /* the nth put or removal is carried out twice, and what the second one says is reported */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/store/mirror_state.h"
+#include "bkd/store/silence.h"
 
 struct parsed {
     char *text;                  /* owned: cut into the urls */
@@ -74,6 +75,18 @@ static int parse(const char *url, struct parsed *p, struct bk_error *err)
     return 0;
 }
 
+static int open_member(const char *url, bool create, const struct world *w, struct store **ret,
+                       struct bk_error *err)
+{
+    bk_auto(store_free) struct store *s = NULL;
+    int r = store_open(url, create, w, &s, err);
+    if (r == 0 && s->remote)
+        r = store_silence_new(s, &s, err);
+    if (r == 0)
+        *ret = bk_steal(s);
+    return r;
+}
+
 int store_mirror_open(const char *url, bool create, const struct world *w, struct store **ret,
                       struct bk_error *err)
 {
@@ -83,7 +96,7 @@ int store_mirror_open(const char *url, bool create, const struct world *w, struc
     unsigned opened = 0;
     int r = parse(url, &p, err);
     for (unsigned i = 0; i < p.n && r == 0; i++) {
-        int e = store_open(p.url[i], create, w, &stores[i], &why[i]);
+        int e = open_member(p.url[i], create, w, &stores[i], &why[i]);
         opened += e == 0;
         /* a mistake in the URL is no outage */
         if (e < 0 && (create || e == BK_E_USAGE || e == BK_E_UNSUPPORTED)) {

@@ -4,6 +4,7 @@
 
 #include "bkd/job/folder.h"
 #include "bkd/store/cache.h"
+#include "bkd/store/silence.h"
 #include "bkd/store/throttle.h"
 #include "formats/object/config.h"
 
@@ -49,6 +50,8 @@ int store_open_stack(const char *url, const struct stack_opts *o, const struct w
     bk_auto(store_free) struct store *s = NULL;
     int r = store_open(url, o->create, w, &s, err);
     if (r < 0)
+        return r;
+    if (s->remote && (r = store_silence_new(s, &s, err)) < 0)
         return r;
     if (o->limit_up || o->limit_down) {
         struct throttle_opts t = { .up = o->limit_up, .down = o->limit_down };

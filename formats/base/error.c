@@ -127,6 +127,11 @@ const char *bk_code_text(int code)
     return N_("unknown error");
 }
 
+bool bk_code_aborts(int code)
+{
+    return code == BK_E_NOMEM || code == BK_E_CANCELLED || code == BK_E_UNREACHABLE;
+}
+
 int bk_code_exit(int code)
 {
     return code < 0 && code >= BK_E_COPIES ? -code : code == 0 ? 0 : 1;

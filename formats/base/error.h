@@ -11,6 +11,7 @@
 #define FORMATS_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <libintl.h>
 #include <stddef.h>
 
@@ -79,6 +80,9 @@ void bk_error_clear(struct bk_error *err);
 const char *bk_code_name(int code);
 /* The table's meaning, English (a message id). Never NULL. */
 const char *bk_code_text(int code);
+/* The code says nothing of the one thing that was asked for: who goes on past what is damaged must not go on
+ * past this. NOMEM, CANCELLED, UNREACHABLE. */
+bool bk_code_aborts(int code);
 /* Exit status for a code, 0 for 0. */
 int bk_code_exit(int code);
 

@@ -14,25 +14,6 @@
 static struct sample sample;
 static uint64_t clean_bytes; /* of packs after an undisturbed collection */
 
-static int copy_one(void *ctx, const char *name, uint64_t size, struct bk_error *ret_err)
-{
-    (void)ret_err;
-    struct bk_error err = { 0 };
-    struct store **s = ctx;
-    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(0);
-    OK(store_get_all(s[0], name, size, &b, &err));
-    OK(store_put(s[1], name, b.data, b.len, &err));
-    return 0;
-}
-
-static struct store *copy_of(struct store *from)
-{
-    struct bk_error err = { 0 };
-    struct store *both[] = { from, new_mem() };
-    OK(store_list(from, "", copy_one, both, &err));
-    return both[1];
-}
-
 static int add_size(void *ctx, const char *name, uint64_t size, struct bk_error *err)
 {
     (void)name;

@@ -16,6 +16,7 @@ static const struct sweep sweeps[] = {
     { "flipped_bits_lose_nothing", FAULT_FLIP_GET, "store read has a flipped bit" },
     { "a_full_store_loses_nothing", FAULT_NOSPACE, "store is full from a put on" },
     { "a_store_that_goes_away_loses_nothing", FAULT_CUT, "store is gone from a call on" },
+    { "a_store_that_falls_silent_loses_nothing", FAULT_SILENT, "store is silent from a call on" },
     { "half_written_objects_lose_nothing", FAULT_SHORT_PUT, "store put leaves half an object" },
     { "calls_carried_out_twice_lose_nothing", FAULT_TWICE, "store call is carried out twice" },
     { "stale_listings_lose_nothing", FAULT_STALE_LIST, "store listing is stale" },

@@ -159,6 +159,24 @@ expect 0 as reader "$M" check --read-data
 expect 0 as reader "$M" restore latest --target "$W/t2"
 same "$W/more" "$W/t2$W/more"
 
+step "the server goes away for good in the middle: what runs ends once, and calls nothing damaged"
+"$BKCTL" --repo "$W/copy" --key-file "$W/key" init -q
+for command in "restore latest --target $W/cut" "check --read-data" "copy --all --to $W/copy --to-key-file $W/key"; do
+    # shellcheck disable=SC2086
+    "$BKCTL" --key-file "$W/key" -r "$M&timeout=4&token-file=$W/reader" --no-cache --limit-download 8MiB $command >"$W/out" 2>"$W/err" </dev/null &
+    job=$!
+    sleep 1.5
+    kill -9 "$server"
+    wait "$server" 2>/dev/null || true
+    start=$SECONDS rc=0
+    wait "$job" || rc=$?
+    [ $rc = 20 ] || { tail -n 5 "$W/out" "$W/err"; fail "$command ended with $rc"; }
+    [ $((SECONDS - start)) -le 15 ] || fail "$command took $((SECONDS - start)) seconds to give up"
+    grep -q "127.0.0.1:$port" "$W/err" || { cat "$W/err"; fail "the error does not name the store"; }
+    ! grep -qiE 'zero|damage' "$W/out" "$W/err" || { cat "$W/out" "$W/err"; fail "what was not fetched is called damaged"; }
+    serve
+done
+
 step "the collector collects"
 expect 0 as admin "$M" forget --keep-last 1 --yes
 expect 0 as admin "$M" prune

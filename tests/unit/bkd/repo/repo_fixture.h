@@ -33,6 +33,25 @@ static inline struct store *lend_faulty(struct store *to, enum store_fault_kind 
     return s;
 }
 
+static inline int copy_object(void *ctx, const char *name, uint64_t size, struct bk_error *ret_err)
+{
+    (void)ret_err;
+    struct bk_error err = { 0 };
+    struct store **s = ctx;
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(0);
+    OK(store_get_all(s[0], name, size, &b, &err));
+    OK(store_put(s[1], name, b.data, b.len, &err));
+    return 0;
+}
+
+static inline struct store *copy_of(struct store *from)
+{
+    struct bk_error err = { 0 };
+    struct store *both[] = { from, new_mem() };
+    OK(store_list(from, "", copy_object, both, &err));
+    return both[1];
+}
+
 static const struct slot_secret key_file = { .kind = SLOT_KEYFILE,
                                              .data = (const uint8_t *)"0123456789abcdef0123456789abcdef",
                                              .len = 32 };

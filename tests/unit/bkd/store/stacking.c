@@ -289,6 +289,40 @@ static void what_was_put_need_not_be_fetched(void **state)
     assert_int_equal(store_get_exact(s, "snapshots/a", 0, b, 3, &err), BK_E_ABSENT);
 }
 
+static int count_one(void *ctx, const char *name, uint64_t size, struct bk_error *err)
+{
+    (void)name, (void)size, (void)err;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* A snapshot was forgotten, and its name given to a void record, by somebody with another cache. */
+static void a_name_that_was_put_again_is_fetched_again(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    bk_auto(store_free) struct store *mem = NULL;
+    struct counting c;
+    char b[8];
+    size_t got;
+    assert_int_equal(store_mem_new(&mem, &err), 0);
+    counting_init(&c, mem);
+    for (unsigned again = 0; again < 2; again++) { /* by this process, and by a later one */
+        bk_auto(store_free) struct store *s = cache_over(&c, "again", 64 << 20);
+        if (!again)
+            assert_int_equal(store_put(s, "snapshots/a", "snapshot", 8, &err), 0);
+        assert_int_equal(store_get_exact(s, "snapshots/a", 0, b, again ? 4 : 8, &err), 0);
+        assert_int_equal(store_remove(mem, "snapshots/a", &err), 0);
+        assert_int_equal(store_put(mem, "snapshots/a", again ? "no" : "void", again ? 2 : 4, &err), 0);
+        unsigned n = 0;
+        assert_int_equal(store_list(s, "snapshots/", count_one, &n, &err), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(s->ops->get(s, "snapshots/a", 0, b, sizeof b, &got, &err), 0);
+        assert_int_equal(got, again ? 2 : 4);
+        assert_memory_equal(b, again ? "no" : "void", got);
+    }
+}
+
 /* Every byte of a copy flipped in turn: the right bytes come back each time. */
 static void a_damaged_copy_is_fetched_again(void **state)
 {
@@ -422,6 +456,7 @@ int main(void)
         cmocka_unit_test(traffic_keeps_to_its_limits),
         cmocka_unit_test(metadata_is_fetched_once_and_data_every_time),
         cmocka_unit_test(what_was_put_need_not_be_fetched),
+        cmocka_unit_test(a_name_that_was_put_again_is_fetched_again),
         cmocka_unit_test(a_damaged_copy_is_fetched_again),
         cmocka_unit_test(bytes_that_do_not_fit_their_name_are_not_kept),
         cmocka_unit_test(the_cache_keeps_to_its_size),
