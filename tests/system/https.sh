@@ -189,7 +189,7 @@ if [ -x "$contract" ]; then
 fi
 
 step "a graceful end"
-"$BKCTL" --key-file "$W/key" -r "$M&token-file=$W/reader" restore latest --target "$W/t3" >/dev/null 2>&1 </dev/null & # itself: it is killed
+"$BKCTL" --key-file "$W/key" -r "$M&timeout=4&token-file=$W/reader" restore latest --target "$W/t3" >/dev/null 2>&1 </dev/null & # itself: it is killed
 job=$!
 sleep 0.2
 kill -TERM "$server"
