@@ -205,6 +205,32 @@ static int gather(const struct merge *m, struct merged *o, struct bk_error *err)
     return 0;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct segment_entry *x = a, *y = b;
+    return chunk_id_cmp(&x->id, &y->id);
+}
+
+static const pack_name *pack_of(const struct merged *o, const struct segment_entry *e)
+{
+    return &o->packs[o->frames[e->frame].pack].name;
+}
+
+/* A segment holds one place of a chunk. Of two places in one the other would be forgotten, and just that one
+ * may be what a collector counts on that is deleting the first: such segments stay as they are. */
+static bool has_two_places(struct merged *o)
+{
+    if (o->n_entries)
+        qsort(o->entries, o->n_entries, sizeof *o->entries, by_id);
+    for (size_t i = 1; i < o->n_entries; i++) {
+        const struct segment_entry *x = &o->entries[i - 1], *y = &o->entries[i];
+        if (chunk_id_cmp(&x->id, &y->id) == 0 && memcmp(pack_of(o, x), pack_of(o, y), PACK_NAME) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* 1: these must not be merged. */
 static int merge_group(struct merge *m, struct bk_error *err)
 {
     bk_auto(merged_clear) struct merged o = { 0 };
@@ -212,6 +238,8 @@ static int merge_group(struct merge *m, struct bk_error *err)
     int r = gather(m, &o, err);
     if (r < 0)
         return r;
+    if (has_two_places(&o))
+        return 1;
     const struct segment_input in = { .entries = o.entries,
                                       .n_entries = o.n_entries,
                                       .frames = o.frames,

@@ -247,6 +247,34 @@ static void what_is_shunned_is_left_alone(void **state)
     check_against_model(x);
 }
 
+/* A collector has written a chunk anew and is about to delete the first place: a merge in between must forget
+ * neither. */
+static void both_places_of_a_chunk_outlive_a_merge(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    bk_auto(store_free) struct store *mem = new_repository();
+    bk_auto(repo_free) struct repo *r = open_repository(mem);
+    bk_auto(index_free) struct index *x = open_index(r);
+    memset(named, 0, sizeof named);
+    for (uint32_t i = 0; i < 3; i++)
+        put_packs(x, i, 1);
+    bk_auto(segment_draft_clear) struct segment_draft d = { 0 };
+    uint64_t bytes;
+    add_pack(&d, 3);
+    for (size_t i = 0; i < d.n_entries; i++)
+        d.entries[i].id = id_of((uint32_t)i); /* those of pack 0 */
+    OK(segment_draft_put(&d, x, &bytes, &err));
+    merge(x);
+    for (uint32_t i = 0; i < PER_PACK; i++) {
+        struct chunk_loc one, other;
+        chunk_id id = id_of(i);
+        assert_int_equal(index_find(x, &id, &one, &err), 1);
+        assert_int_equal(index_find_elsewhere(x, &id, &one.pack, &other, &err), 1);
+        assert_memory_not_equal(one.pack.b, other.pack.b, PACK_NAME);
+    }
+}
+
 static void a_damaged_segment_stays_and_hinders_nobody(void **state)
 {
     (void)state;
@@ -275,6 +303,7 @@ int main(void)
         cmocka_unit_test(who_opened_before_a_merge_reads_on),
         cmocka_unit_test(each_entry_is_written_once_per_tier),
         cmocka_unit_test(what_is_shunned_is_left_alone),
+        cmocka_unit_test(both_places_of_a_chunk_outlive_a_merge),
         cmocka_unit_test(a_damaged_segment_stays_and_hinders_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
