@@ -135,6 +135,8 @@ static bool end_in_time(const struct command *c, uint64_t nth, unsigned *longest
     int rc = repo_open_adopt_store(s, &life_secret, &world_real, &r, &err);
     if (rc == 0)
         rc = c->run(r, &j, &err);
+    else
+        store_free(s); /* not taken */
     repo_free(r);
     job_clear(&j);
     bool fired = store_fault_fired(silent);
