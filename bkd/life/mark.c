@@ -78,15 +78,19 @@ static void left_out(void *ctx, const char *object, const struct bk_error *why)
     job_log(ctx, JOB_WARN, "left out '%s': %s", object, why->text);
 }
 
-/* One try. recover: what the index lacks is read from the packs first, without a write. */
+/* One try. ask: which packs are read first for what the index lacks. */
 static int run(struct mark *m, const struct catalog *c, const struct collection *candidates,
-               const struct mark *known, bool recover, struct bk_error *err)
+               const struct mark *known, enum index_ask ask, struct bk_error *err)
 {
     bk_auto(collection_clear) struct collection now = { 0 };
     uint64_t found;
     int r = index_open(m->repo, left_out, m->job, &m->index, err);
-    if (r == 0 && (recover || index_n_damaged(m->index)))
-        r = index_recover(m->index, m->job, &found, err);
+    if (r == 0 && m->puts)
+        index_recovery_puts(m->index);
+    if (r == 0 && ask == INDEX_ASK_NONE && index_n_damaged(m->index))
+        ask = INDEX_ASK_UNNAMED;
+    if (r == 0 && ask != INDEX_ASK_NONE)
+        r = index_recover(m->index, m->job, ask, &found, err);
     if (r == 0)
         r = packs_list(repo_store(m->repo), &m->packs, err);
     if (r == 0)
@@ -117,7 +121,7 @@ static void reset(struct mark *m)
     free(m->frames);
     chunk_set_clear(&m->data);
     free(m->snapshots);
-    *m = (struct mark){ .repo = m->repo, .job = m->job };
+    *m = (struct mark){ .repo = m->repo, .job = m->job, .puts = m->puts };
 }
 
 static void damaged_snapshot(void *ctx, const char *object, const struct bk_error *why)
@@ -141,16 +145,17 @@ int mark_run(struct mark *m, struct prune *p, const struct collection *candidate
 {
     bk_auto(catalog_clear) struct catalog c = { 0 };
     struct bk_error why = { 0 };
-    *m = (struct mark){ .repo = p->repo, .job = p->job };
+    *m = (struct mark){ .repo = p->repo, .job = p->job, .puts = p->session != NULL };
     int r = load_catalog(p, &c, err);
     if (r < 0)
         return r;
-    r = run(m, &c, candidates, known, false, &why);
-    if (r == BK_E_CORRUPT || r == BK_E_ABSENT) {
+    r = run(m, &c, candidates, known, INDEX_ASK_NONE, &why);
+    for (int ask = INDEX_ASK_UNNAMED; ask <= INDEX_ASK_ALL && (r == BK_E_CORRUPT || r == BK_E_ABSENT);
+         ask++) {
         job_log(p->job, JOB_INFO, "%s: the packs are asked", why.text);
         reset(m);
         why = (struct bk_error){ 0 };
-        r = run(m, &c, candidates, known, true, &why);
+        r = run(m, &c, candidates, known, (enum index_ask)ask, &why);
     }
     if (r == 0)
         r = note_snapshots(m, &c, &why);

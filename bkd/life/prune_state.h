@@ -89,6 +89,7 @@ struct meta_map {
 struct mark {
     struct repo *repo;
     struct job *job;
+    bool puts; /* what of the index was recovered */
     struct index *index;
     struct packs packs;
     struct meta_map metas;

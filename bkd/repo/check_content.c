@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bkd/repo/index_recover.h"
+
 enum { PATH_LIMIT = 64 << 20 };
 
 void check_content_init(struct content_walk *w, struct check *c, struct reader *reader)
@@ -18,7 +20,7 @@ void check_content_clear(struct content_walk *w)
 }
 
 /* A segment is put before the snapshot that needs it. A chunk that only its pack knows of tells that one is
- * gone, whose name nobody knows; told once. */
+ * gone, whose name nobody knows, or lacks it; told once. */
 static void see_where(struct content_walk *w, const struct chunk_loc *loc)
 {
     struct bk_error why = { 0 };
@@ -27,8 +29,8 @@ static void see_where(struct content_walk *w, const struct chunk_loc *loc)
         return;
     w->c->index_lost = true;
     repo_pack_path(loc->kind, &loc->pack, path);
-    bk_fail(&why, BK_E_ABSENT, "a segment is missing: %s is needed and in none", path);
-    bk_hint(&why, "no file is hit; the next backup makes the index whole again");
+    bk_fail(&why, BK_E_ABSENT, "it is incomplete: what %s holds is needed and not in it", path);
+    bk_hint(&why, "no file is hit; bkctl prune makes the index whole again");
     check_found(w->c, "index/", &why);
 }
 
@@ -36,7 +38,8 @@ int check_content_page(struct content_walk *w, const chunk_id *id, struct bk_buf
 {
     struct bk_error ignored = { 0 };
     struct chunk_loc loc;
-    if (w->c->rep.n_orphan_packs && index_find(w->c->index, id, &loc, &ignored) == 1)
+    if ((w->c->rep.n_orphan_packs || index_has(w->c->index, id, &ignored) != 1) &&
+        index_locate(w->c->index, id, &loc, &ignored) == 1)
         see_where(w, &loc);
     return reader_chunk(w->reader, 0, CHUNK_META, id, out, err);
 }
@@ -164,15 +167,16 @@ static int check_extent(struct content_walk *w, const struct extent *x, uint64_t
     /* Is it there at all reads one page; where it is reads three. */
     bool any_bad = w->c->bad_packs.n > 0 || w->c->index_damaged || w->c->rep.n_orphan_packs > 0;
     struct bk_error why = { 0 };
-    int r = any_bad ? index_find(w->c->index, &x->id, &loc, &why) : index_has(w->c->index, &x->id, &why);
+    bool there = !any_bad && index_has(w->c->index, &x->id, &why) == 1;
+    int r = there ? 1 : index_locate(w->c->index, &x->id, &loc, &why);
     if (check_fatal(r)) {
         if (err)
             *err = why;
         return r;
     }
-    if (r == 1 && any_bad)
+    if (r == 1 && !there)
         see_where(w, &loc);
-    bool sound = r == 1 && !(any_bad && place_is_bad(w->c, &loc, &x->id));
+    bool sound = there || (r == 1 && !place_is_bad(w->c, &loc, &x->id));
     struct chunk_loc other;
     pack_name bad = loc.pack;
     if (r == 1 && !sound &&

@@ -146,7 +146,7 @@ static int recover(struct packs *p, struct bk_error *err)
     uint64_t n;
     if (!c->index_damaged && !c->rep.n_orphan_packs)
         return 0;
-    int r = index_recover(c->index, c->job, &n, &why);
+    int r = index_recover(c->index, c->job, INDEX_ASK_UNNAMED, &n, &why);
     if (check_fatal(r))
         return bk_fail(err, r, "%s", why.text);
     if (r < 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bkd/repo/check_state.h"
+#include "bkd/repo/index_recover.h"
 
 enum { BLOCK_PAGES = 512, RESIDENT_MAX = 64 << 20, LISTINGS_MAX = 16 };
 
@@ -208,6 +209,7 @@ int check_segments(struct check *c, struct bk_error *err)
         r = index_open(c->repo, left_out, NULL, &c->index, err);
     if (r < 0)
         return r;
+    index_set_job(c->index, c->job);
     c->rep.n_chunks = index_entries(c->index);
     return 0;
 }

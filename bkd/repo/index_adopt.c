@@ -1,5 +1,6 @@
 /* Packs that no segment names: a run that was interrupted before its segment, or index objects that were
- * lost. Their directories say all that a segment needs. */
+ * lost. Their directories say all that a segment needs. When even so a chunk is in no segment, what the
+ * others say of themselves is compared with what segments say of them. */
 #include "bkd/repo/index_adopt.h"
 
 #include "bkd/repo/index_guard.h"
@@ -33,6 +34,7 @@ struct adoption {
     struct index *x;
     struct repo *repo;
     struct job *job;
+    enum index_ask ask;
     struct frame_codec *codec;
     struct segment_draft draft;
     segment_draft_fn *take;
@@ -150,7 +152,22 @@ static int scan_pack(struct adoption *a, const struct orphan *o, const char *pat
     return r;
 }
 
-/* 1 adopted, 0 left where it is because nothing in it can be read, or an error. */
+/* Is a chunk of it in no segment? 1, 0 or an error. */
+static int says_more(struct adoption *a, const struct pack_directory *dir, struct bk_error *err)
+{
+    for (uint32_t i = 0; i < dir->n_chunks; i++) {
+        struct bk_error why = { 0 };
+        struct chunk_loc loc;
+        int r = index_find(a->x, &dir->ids[i], &loc, &why);
+        if (bk_code_aborts(r))
+            return bk_fail(err, r, "%s", why.text);
+        if (r != 1)
+            return 1;
+    }
+    return 0;
+}
+
+/* 1 adopted, 0 left where it is because nothing in it can be read or all of it is known, or an error. */
 static int adopt_pack(struct adoption *a, const struct orphan *o, struct bk_error *err)
 {
     bk_auto(pack_directory_clear) struct pack_directory dir = { 0 };
@@ -180,6 +197,9 @@ static int adopt_pack(struct adoption *a, const struct orphan *o, struct bk_erro
         job_log(a->job, JOB_WARN, "pack '%s' is left out of the index: %s", path, why.text);
         return 0;
     }
+    r = a->ask == INDEX_ASK_ALL ? says_more(a, &dir, err) : 1;
+    if (r <= 0)
+        return r;
     struct segment_pack p = { .name = o->name, .bytes = (uint32_t)o->bytes, .kind = (uint8_t)o->kind };
     r = segment_draft_add(&a->draft, &p, &dir, err);
     return r < 0 ? r : 1;
@@ -207,12 +227,15 @@ static int adopt_all(struct adoption *a, const struct search *s, uint64_t *ret_p
 }
 
 /* recovered: packs that were only recovered count as named. */
-static int find_orphans(struct index *x, bool recovered, struct search *s, struct bk_error *err)
+static int list_packs(struct index *x, enum index_ask ask, bool recovered, struct search *s,
+                      struct bk_error *err)
 {
     struct store *store = repo_store(index_repo(x));
     size_t n;
+    int r = 0;
     const struct guarded_pack *listed = index_guarded_packs(x, &n);
-    int r = index_each_pack_of(x, recovered, note_known, &s->known, err); /* comes sorted */
+    if (ask == INDEX_ASK_UNNAMED)
+        r = index_each_pack_of(x, recovered, note_known, &s->known, err); /* comes sorted */
     for (size_t i = 0; listed && r == 0 && i < n; i++) {
         char path[REPO_PATH];
         repo_pack_path(listed[i].kind, &listed[i].name, path);
@@ -233,12 +256,14 @@ static size_t draft_full(const struct job *j)
     return n < DRAFT_MIN ? DRAFT_MIN : n > SEGMENT_DRAFT_FULL ? SEGMENT_DRAFT_FULL : n;
 }
 
-int index_adopt(struct index *x, struct job *j, segment_draft_fn *take, uint64_t *ret_packs,
-                struct bk_error *err)
+int index_adopt(struct index *x, struct job *j, enum index_ask ask, segment_draft_fn *take,
+                uint64_t *ret_packs, struct bk_error *err)
 {
-    struct adoption a = { .x = x, .repo = index_repo(x), .job = j, .take = take, .full = draft_full(j) };
+    struct adoption a = {
+        .x = x, .repo = index_repo(x), .job = j, .ask = ask, .take = take, .full = draft_full(j)
+    };
     struct search s = { .x = x };
-    int r = find_orphans(x, take == index_keep_segment, &s, err);
+    int r = list_packs(x, ask, take == index_keep_segment, &s, err);
     if (r == 0)
         r = frame_codec_new(0, &a.codec, err);
     if (r == 0)
@@ -252,6 +277,6 @@ int index_adopt(struct index *x, struct job *j, segment_draft_fn *take, uint64_t
 
 int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err)
 {
-    index_recovery(x)->puts = true;
-    return index_adopt(x, j, index_put_segment, ret_packs, err);
+    index_recovery_puts(x);
+    return index_adopt(x, j, INDEX_ASK_UNNAMED, index_put_segment, ret_packs, err);
 }

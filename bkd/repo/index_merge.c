@@ -9,7 +9,8 @@ enum { FAN_IN = 4, TIERS = 12, TIER_FIRST = 1024, BYTES_PER_ENTRY = 128, ENTRIES
 struct merge {
     struct index *x;
     struct job *job;
-    size_t cap; /* entries of a merged segment */
+    size_t cap;    /* entries of a merged segment */
+    unsigned tier; /* those below have nothing left to merge */
     struct index_segment *from[SEGMENT_SUPERSEDED_MAX];
     size_t n_from;
 };
@@ -101,14 +102,15 @@ static int choose(struct merge *m, struct bk_error *err)
     bk_auto(free) struct index_segment **v = calloc(n ? n : 1, sizeof *v);
     if (!v)
         return bk_fail(err, BK_E_NOMEM, "no memory for the list of index segments");
-    for (unsigned t = 0; t < TIERS && m->n_from < 2; t++) {
+    for (; m->tier < TIERS; m->tier++) {
         size_t here = 0;
         for (size_t i = 0; (s = index_segment_at(m->x, i)) != NULL; i++)
-            if (tier_of(s->seg.n_entries) == t && is_candidate(m, s))
+            if (tier_of(s->seg.n_entries) == m->tier && is_candidate(m, s))
                 v[here++] = s;
-        m->n_from = 0;
         if (here >= FAN_IN)
             take(m, v, here);
+        if (m->n_from >= 2)
+            break;
     }
     return 0;
 }
@@ -211,35 +213,86 @@ static int by_id(const void *a, const void *b)
     return chunk_id_cmp(&x->id, &y->id);
 }
 
-static const pack_name *pack_of(const struct merged *o, const struct segment_entry *e)
+static bool same_pack(const struct merged *o, const struct segment_entry *a, const struct segment_entry *b)
 {
-    return &o->packs[o->frames[e->frame].pack].name;
+    const struct segment_pack *x = &o->packs[o->frames[a->frame].pack];
+    const struct segment_pack *y = &o->packs[o->frames[b->frame].pack];
+    return memcmp(x->name.b, y->name.b, sizeof x->name.b) == 0;
+}
+
+/* The segment of the group that an entry came from: frames lie in the group's order. */
+static size_t origin(const struct merge *m, const struct segment_entry *e)
+{
+    size_t i = 0;
+    for (uint64_t end = m->from[0]->seg.n_frames; e->frame >= end; end += m->from[i]->seg.n_frames)
+        i++;
+    return i;
+}
+
+/* Which segments of the group have a chunk in different packs: bit k of disagrees[i]. Sorts the entries. */
+static void compare_places(const struct merge *m, struct merged *o,
+                           uint64_t disagrees[static SEGMENT_SUPERSEDED_MAX])
+{
+    const struct segment_entry *e = o->entries;
+    if (o->n_entries)
+        qsort(o->entries, o->n_entries, sizeof *o->entries, by_id);
+    for (size_t first = 0, end; first < o->n_entries; first = end)
+        for (end = first + 1; end < o->n_entries && chunk_id_cmp(&e[first].id, &e[end].id) == 0; end++)
+            for (size_t i = first; i < end; i++) {
+                if (same_pack(o, &e[i], &e[end]))
+                    continue;
+                size_t one = origin(m, &e[i]), other = origin(m, &e[end]);
+                disagrees[one] |= UINT64_C(1) << other;
+                disagrees[other] |= UINT64_C(1) << one;
+            }
+}
+
+/* Taken in turn from `first` on, each that agrees with those taken before. */
+static uint64_t agreeing(size_t n, size_t first, const uint64_t disagrees[static SEGMENT_SUPERSEDED_MAX])
+{
+    uint64_t taken = 0;
+    for (size_t k = 0; k < n; k++) {
+        size_t i = (first + k) % n;
+        if (!(disagrees[i] & taken))
+            taken |= UINT64_C(1) << i;
+    }
+    return taken;
 }
 
 /* A segment holds one place of a chunk. Of two places in one the other would be forgotten, and just that one
- * may be what a collector counts on that is deleting the first: such segments stay as they are. */
-static bool has_two_places(struct merged *o)
+ * may be what a collector counts on that is deleting the first: so only segments are merged that have no
+ * chunk at two places. true when the group is smaller than it was. */
+static bool part(struct merge *m, struct merged *o)
 {
-    if (o->n_entries)
-        qsort(o->entries, o->n_entries, sizeof *o->entries, by_id);
-    for (size_t i = 1; i < o->n_entries; i++) {
-        const struct segment_entry *x = &o->entries[i - 1], *y = &o->entries[i];
-        if (chunk_id_cmp(&x->id, &y->id) == 0 && memcmp(pack_of(o, x), pack_of(o, y), PACK_NAME) != 0)
-            return true;
+    uint64_t disagrees[SEGMENT_SUPERSEDED_MAX] = { 0 }, most = 0;
+    _Static_assert(SEGMENT_SUPERSEDED_MAX <= 64, "a bit for each of a group");
+    compare_places(m, o, disagrees);
+    for (size_t i = 0; i < m->n_from; i++) {
+        uint64_t taken = agreeing(m->n_from, i, disagrees);
+        if (__builtin_popcountll(taken) > __builtin_popcountll(most))
+            most = taken;
     }
-    return false;
+    size_t n = 0, all = m->n_from;
+    for (size_t i = 0; i < all; i++)
+        if (most >> i & 1)
+            m->from[n++] = m->from[i];
+    m->n_from = n;
+    return n < all;
 }
 
-/* 1: these must not be merged. */
-static int merge_group(struct merge *m, struct bk_error *err)
+/* How many segments fewer there are: 0 when no two of the group may be merged. */
+static int merge_group(struct merge *m, uint64_t *ret_fewer, struct bk_error *err)
 {
     bk_auto(merged_clear) struct merged o = { 0 };
     uint64_t bytes;
+    *ret_fewer = 0;
     int r = gather(m, &o, err);
-    if (r < 0)
+    if (r == 0 && part(m, &o) && m->n_from > 1) {
+        merged_clear(&o);
+        r = gather(m, &o, err);
+    }
+    if (r < 0 || m->n_from < 2)
         return r;
-    if (has_two_places(&o))
-        return 1;
     const struct segment_input in = { .entries = o.entries,
                                       .n_entries = o.n_entries,
                                       .frames = o.frames,
@@ -249,7 +302,10 @@ static int merge_group(struct merge *m, struct bk_error *err)
                                       .superseded = o.superseded,
                                       .n_superseded = m->n_from };
     r = index_put_segment(m->x, &in, &bytes, err);
-    return r < 0 ? r : index_leave_superseded(m->x, err);
+    if (r < 0)
+        return r;
+    *ret_fewer = m->n_from - 1;
+    return index_leave_superseded(m->x, err);
 }
 
 /* Where look-ups hold a descriptor, whoever opened the index before us goes on reading what has lost its
@@ -273,10 +329,11 @@ int index_merge(struct index *x, struct job *j, uint64_t *ret_fewer, struct bk_e
     sweep(&m);
     int r = choose(&m, &why);
     while (r == 0 && m.n_from >= 2) {
-        size_t n = m.n_from;
-        r = merge_group(&m, &why);
+        uint64_t n;
+        r = merge_group(&m, &n, &why);
         if (r == 0) {
-            fewer += n - 1;
+            fewer += n;
+            m.tier += n == 0;
             sweep(&m);
             r = choose(&m, &why);
         }

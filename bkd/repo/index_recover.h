@@ -8,18 +8,31 @@
 
 #include "bkd/repo/index.h"
 
-/* Read every page of the index, and name again the chunks of all packs that no sound segment names.
- * *ret_packs: how many those are. After it index_locate recovers no more. A pack that cannot be read is
- * logged and left out. errors  NOMEM, CANCELLED, and those of listing the store; what was recovered until
- * then stays */
-int index_recover(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err) BK_MUST_CHECK;
+/* Which packs are asked what they hold. */
+enum index_ask {
+    INDEX_ASK_NONE,
+    INDEX_ASK_UNNAMED, /* those that no sound segment names */
+    INDEX_ASK_ALL,     /* the rest as well: a segment may name a pack and lack some of its chunks */
+};
+
+/* Read every page of the index, and name again the chunks of packs, first of those that no sound segment
+ * names, then of those that hold what no segment says. *ret_packs: how many packs were found to say more than
+ * the index. Does nothing that was done before. A pack that cannot be read is logged and left out. errors
+ * NOMEM, CANCELLED, and those of listing the store; what was recovered until then stays */
+int index_recover(struct index *x, struct job *j, enum index_ask ask, uint64_t *ret_packs,
+                  struct bk_error *err) BK_MUST_CHECK;
 
 /* Whose log, memory and cancellation a recovery that a look-up starts takes; borrowed while the index lives.
  * Without one it is silent and has the default budget. */
 void index_set_job(struct index *x, struct job *j);
 
+/* What is recovered is put, for who has a session; where the store forbids it or is full, it is kept beside.
+ */
+void index_recovery_puts(struct index *x);
+
 /* index_find for who reads: the first chunk that is not there, or lies behind a damaged page, has the index
- * recovered, once; other look-ups wait meanwhile. Not for the write path, where "not there" is usual. */
+ * recovered, once, and all packs asked if that did not find it; other look-ups wait meanwhile. Not for the
+ * write path, where "not there" is usual. */
 int index_locate(struct index *x, const chunk_id *id, struct chunk_loc *ret,
                  struct bk_error *err) BK_MUST_CHECK;
 

@@ -35,6 +35,7 @@ static int restore(struct repo *r, struct job *j, struct bk_error *err)
     return rc;
 }
 
+#if HAVE_ARCHIVE
 static int export(struct repo *r, struct job *j, struct bk_error *err)
 {
     bk_auto(catalog_clear) struct catalog c = { 0 };
@@ -48,6 +49,7 @@ static int export(struct repo *r, struct job *j, struct bk_error *err)
         assert_int_equal(rep.n_problems, 0);
     return rc;
 }
+#endif
 
 static int check(struct repo *r, struct job *j, struct bk_error *err)
 {

@@ -9,6 +9,7 @@
 #include "bkd/repo/collection.h"
 #include "bkd/repo/session.h"
 #include "bkd/repo/sessions.h"
+#include "tests/unit/bkd/repo/index_thin.h"
 
 /* A store that calls back before or after an object with some prefix is put. */
 struct hooked {
@@ -657,6 +658,45 @@ static void a_lost_index_is_no_reason_to_delete(void **state)
     tear_down();
 }
 
+static void count_damage(void *ctx, const struct check_damage *d)
+{
+    (void)d;
+    ++*(unsigned *)ctx;
+}
+
+/* Some chunks of packs that are named are in no segment: they are needed all the same. */
+static void an_incomplete_index_is_no_reason_to_delete(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct prune_report rep;
+    struct check_report found = { 0 };
+    struct job j = { .n_threads = 1 };
+    struct index *x = NULL;
+    unsigned damages = 0;
+    for (unsigned nth = 1; nth < 6; nth++) {
+        set_up();
+        OK(index_open(bed.repo, NULL, NULL, &x, &err));
+        assert_in_range(index_thin(x, nth), 3, 1000);
+        index_free(x);
+        OK(job_init(&j, &err));
+        damages = 0;
+        found = (struct check_report){ 0 };
+        OK(check_run(bed.repo, &j, &(struct check_opts){ .read_data = true }, count_damage, &damages, &found,
+                     &err));
+        job_clear(&j);
+        assert_int_equal(damages, 1); /* of the index, and told once */
+        assert_int_equal(found.n_files_hit, 0);
+        forget(&first);
+        OK(collect("", false, NULL, &rep, &err));
+        assert_true(rep.deleted_bytes > 0);
+        has_files(&second, false, true);
+        snapshot_clear(&first);
+        is_sound();
+        tear_down();
+    }
+}
+
 static void tombstones_that_cannot_be_read_are_passed_over(void **state)
 {
     (void)state;
@@ -697,6 +737,7 @@ int main(void)
         cmocka_unit_test(who_slept_before_its_segments_does_no_harm),
         cmocka_unit_test(a_damaged_snapshot_stops_everything),
         cmocka_unit_test(a_lost_index_is_no_reason_to_delete),
+        cmocka_unit_test(an_incomplete_index_is_no_reason_to_delete),
         cmocka_unit_test(tombstones_that_cannot_be_read_are_passed_over),
     };
     return cmocka_run_group_tests(tests, place_make, place_remove);

@@ -247,32 +247,78 @@ static void what_is_shunned_is_left_alone(void **state)
     check_against_model(x);
 }
 
+/* The chunks of one pack, in another. */
+static void put_again(struct index *x, uint32_t of, uint32_t pack)
+{
+    struct bk_error err = { 0 };
+    bk_auto(segment_draft_clear) struct segment_draft d = { 0 };
+    uint64_t bytes;
+    add_pack(&d, pack);
+    named[pack] = false;
+    for (size_t i = 0; i < d.n_entries; i++)
+        d.entries[i].id = id_of(of * PER_PACK + (uint32_t)i);
+    OK(segment_draft_put(&d, x, &bytes, &err));
+}
+
+static unsigned places(struct index *x, uint32_t pack)
+{
+    struct bk_error err = { 0 };
+    unsigned n = 0;
+    for (uint32_t i = 0; i < PER_PACK; i++) {
+        struct chunk_loc one, other;
+        chunk_id id = id_of(pack * PER_PACK + i);
+        assert_int_equal(index_find(x, &id, &one, &err), 1);
+        n++;
+        if (index_find_elsewhere(x, &id, &one.pack, &other, &err) == 1) {
+            assert_memory_not_equal(one.pack.b, other.pack.b, PACK_NAME);
+            n++;
+        }
+    }
+    return n;
+}
+
 /* A collector has written a chunk anew and is about to delete the first place: a merge in between must forget
- * neither. */
+ * neither, and goes on with what holds no chunk twice. */
 static void both_places_of_a_chunk_outlive_a_merge(void **state)
 {
     (void)state;
-    struct bk_error err = { 0 };
     bk_auto(store_free) struct store *mem = new_repository();
     bk_auto(repo_free) struct repo *r = open_repository(mem);
     bk_auto(index_free) struct index *x = open_index(r);
     memset(named, 0, sizeof named);
     for (uint32_t i = 0; i < 3; i++)
         put_packs(x, i, 1);
-    bk_auto(segment_draft_clear) struct segment_draft d = { 0 };
-    uint64_t bytes;
-    add_pack(&d, 3);
-    for (size_t i = 0; i < d.n_entries; i++)
-        d.entries[i].id = id_of((uint32_t)i); /* those of pack 0 */
-    OK(segment_draft_put(&d, x, &bytes, &err));
-    merge(x);
-    for (uint32_t i = 0; i < PER_PACK; i++) {
-        struct chunk_loc one, other;
-        chunk_id id = id_of(i);
-        assert_int_equal(index_find(x, &id, &one, &err), 1);
-        assert_int_equal(index_find_elsewhere(x, &id, &one.pack, &other, &err), 1);
-        assert_memory_not_equal(one.pack.b, other.pack.b, PACK_NAME);
-    }
+    put_again(x, 0, 3);
+    assert_int_equal(merge(x), 2);
+    assert_int_equal(live(x), 2);
+    assert_int_equal(places(x, 0), 2 * PER_PACK);
+    for (uint32_t i = 4; i < 8; i++)
+        put_packs(x, i, 1);
+    assert_in_range(merge(x), 3, 4);
+    assert_int_equal(places(x, 0), 2 * PER_PACK);
+    for (uint32_t i = 1; i < 8; i++)
+        if (i != 3)
+            assert_int_equal(places(x, i), PER_PACK);
+}
+
+/* Nothing can be merged of those that all hold the same chunks elsewhere, and it is found out in the end. */
+static void what_disagrees_with_all_stays_apart(void **state)
+{
+    (void)state;
+    bk_auto(store_free) struct store *mem = new_repository();
+    bk_auto(repo_free) struct repo *r = open_repository(mem);
+    bk_auto(index_free) struct index *x = open_index(r);
+    memset(named, 0, sizeof named);
+    put_packs(x, 0, 1);
+    for (uint32_t i = 1; i < 6; i++)
+        put_again(x, 0, i);
+    assert_int_equal(merge(x), 0);
+    assert_int_equal(live(x), 6);
+    put_packs(x, 10, 1);
+    put_packs(x, 11, 1); /* the two, and one of the six */
+    assert_int_equal(merge(x), 2);
+    assert_int_equal(places(x, 0), 2 * PER_PACK);
+    assert_int_equal(places(x, 10) + places(x, 11), 2 * PER_PACK);
 }
 
 static void a_damaged_segment_stays_and_hinders_nobody(void **state)
@@ -304,6 +350,7 @@ int main(void)
         cmocka_unit_test(each_entry_is_written_once_per_tier),
         cmocka_unit_test(what_is_shunned_is_left_alone),
         cmocka_unit_test(both_places_of_a_chunk_outlive_a_merge),
+        cmocka_unit_test(what_disagrees_with_all_stays_apart),
         cmocka_unit_test(a_damaged_segment_stays_and_hinders_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

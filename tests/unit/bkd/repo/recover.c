@@ -3,6 +3,7 @@
 #include "bkd/repo/index_recover.h"
 #include "bkd/repo/reader.h"
 #include "bkd/repo/writer.h"
+#include "tests/unit/bkd/repo/index_thin.h"
 
 enum { CHUNK = 40000, PER_RUN = 24, RUNS = 3, N = PER_RUN * RUNS };
 
@@ -180,6 +181,44 @@ static void a_segment_with_a_damaged_page_is_recovered(void **state)
     with_each_segment(damage_pages);
 }
 
+static void packs_that_are_named_are_asked_for_what_is_in_no_segment(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct store *mem = make();
+    struct repo *r = open_mem(mem);
+    struct index *x = NULL;
+    struct job job = { 0 };
+    struct chunk_loc loc;
+    uint64_t packs = 0;
+    unsigned missing = 0;
+    OK(job_init(&job, &err));
+    OK(index_open(r, NULL, NULL, &x, &err));
+    unsigned lost = index_thin(x, 3);
+    assert_int_equal(lost, N / 3);
+    index_free(x);
+    all_chunks_read(mem, 0);
+    /* who may write makes it whole for all */
+    OK(index_open(r, NULL, NULL, &x, &err));
+    for (unsigned i = 0; i < N; i++)
+        missing += index_find(x, &ids[i], &loc, &err) == 0;
+    assert_int_equal(missing, lost);
+    OK(index_adopt_packs(x, &job, &packs, &err));
+    assert_int_equal(packs, 0);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(index_locate(x, &ids[i], &loc, &err), 1);
+    index_free(x);
+    OK(index_open(r, NULL, NULL, &x, &err));
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(index_find(x, &ids[i], &loc, &err), 1);
+        assert_false(loc.recovered);
+    }
+    index_free(x);
+    repo_free(r);
+    job_clear(&job);
+    store_free(mem);
+}
+
 static void all_of_the_index_may_be_lost(void **state)
 {
     (void)state;
@@ -309,6 +348,7 @@ int main(void)
         cmocka_unit_test(a_segment_with_a_damaged_trailer_is_recovered),
         cmocka_unit_test(a_segment_with_a_damaged_page_is_recovered),
         cmocka_unit_test(all_of_the_index_may_be_lost),
+        cmocka_unit_test(packs_that_are_named_are_asked_for_what_is_in_no_segment),
         cmocka_unit_test(the_write_path_does_not_recover),
         cmocka_unit_test(adoption_replaces_damaged_bytes_for_good),
         cmocka_unit_test(threads_that_miss_at_once_all_find),
