@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 enum { CAP_MIN = 1024, BITS_MAX = 10, BUF = 256 * CHUNK_ID };
+enum { TAKEN = 1, TWICE = 2, FLAGS = TAKEN | TWICE };
 
 struct key {
     uint64_t a, b;
@@ -19,8 +20,8 @@ static struct key key_of(const chunk_id *id)
     struct key k;
     memcpy(&k.a, id->b + 8, sizeof k.a);
     memcpy(&k.b, id->b, sizeof k.b);
-    /* the flag's bit is the lowest of the last byte taken, which no part is cut by */
-    k.b = __builtin_bswap64(k.b) & ~(uint64_t)1;
+    /* the flags are the lowest bits of the last byte taken, which no part is cut by */
+    k.b = __builtin_bswap64(k.b) & ~(uint64_t)FLAGS;
     if (!k.a && !k.b)
         k.a = 1; /* 0,0 marks a free place */
     return k;
@@ -29,7 +30,7 @@ static struct key key_of(const chunk_id *id)
 static size_t place(const struct chunk_set *s, struct key k)
 {
     size_t i = (size_t)k.a & (s->cap - 1);
-    while ((s->v[i][0] || s->v[i][1]) && (s->v[i][0] != k.a || (s->v[i][1] & ~(uint64_t)1) != k.b))
+    while ((s->v[i][0] || s->v[i][1]) && (s->v[i][0] != k.a || (s->v[i][1] & ~(uint64_t)FLAGS) != k.b))
         i = (i + 1) & (s->cap - 1);
     return i;
 }
@@ -48,7 +49,7 @@ static int grow(struct chunk_set *s, struct bk_error *err)
     for (size_t i = 0; i < s->cap; i++) {
         if (is_free(s, i))
             continue;
-        size_t at = place(&wider, (struct key){ s->v[i][0], s->v[i][1] & ~(uint64_t)1 });
+        size_t at = place(&wider, (struct key){ s->v[i][0], s->v[i][1] & ~(uint64_t)FLAGS });
         memcpy(wider.v[at], s->v[i], sizeof s->v[i]);
     }
     free(s->v);
@@ -195,7 +196,7 @@ int chunk_set_load(struct chunk_set *s, unsigned part, struct bk_error *err)
     s->n_taken = 0;
     if (!s->bits) {
         for (size_t i = 0; i < s->cap; i++)
-            s->v[i][1] &= ~(uint64_t)1;
+            s->v[i][1] &= ~(uint64_t)TAKEN;
         return 0;
     }
     struct chunk_part *p = &s->parts[part];
@@ -217,9 +218,11 @@ enum chunk_taken chunk_set_take(struct chunk_set *s, const chunk_id *id)
     size_t i = place(s, key_of(id));
     if (is_free(s, i))
         return CHUNK_NOT_NEEDED;
-    if (s->v[i][1] & 1)
+    if (s->v[i][1] & TAKEN) {
+        s->v[i][1] |= TWICE;
         return CHUNK_AGAIN;
-    s->v[i][1] |= 1;
+    }
+    s->v[i][1] |= TAKEN;
     s->n_taken++;
     return CHUNK_FIRST;
 }
@@ -234,5 +237,15 @@ bool chunk_set_is_taken(const struct chunk_set *s, const chunk_id *id)
     if (!s->n)
         return false;
     size_t i = place(s, key_of(id));
-    return !is_free(s, i) && (s->v[i][1] & 1);
+    return !is_free(s, i) && (s->v[i][1] & TAKEN);
+}
+
+bool chunk_set_was_twice(const struct chunk_set *s, const chunk_id *id)
+{
+    if (s->bits)
+        return true;
+    if (!s->n)
+        return false;
+    size_t i = place(s, key_of(id));
+    return !is_free(s, i) && (s->v[i][1] & TWICE);
 }

@@ -3,7 +3,7 @@
  *     chunk_set_init -> chunk_set_add ... -> (chunk_set_load, chunk_set_take ...) per part -> chunk_set_clear
  *
  * Ids are hashes: the set is cut into parts by their first bits. One part is kept in memory as it grows. With
- * more, ids are written to a file without a name for each, and come back part by part. The first 127 bits of
+ * more, ids are written to a file without a name for each, and come back part by part. The first 126 bits of
  * an id stand for it. One thread. */
 #ifndef BKD_LIFE_CHUNK_SET_H
 #define BKD_LIFE_CHUNK_SET_H
@@ -19,7 +19,7 @@ struct chunk_part {
     size_t used;  /* bytes of buf */
 };
 struct chunk_set {
-    uint64_t (*v)[2]; /* owned; the lowest bit of [1]: taken */
+    uint64_t (*v)[2]; /* owned; the lowest bits of [1]: taken, twice */
     size_t n, cap, n_taken;
     size_t memory_bytes;
     unsigned bits;            /* 1 << bits parts */
@@ -48,6 +48,9 @@ enum chunk_taken { CHUNK_NOT_NEEDED = 0, CHUNK_FIRST, CHUNK_AGAIN };
 /* take: the first call for an id says FIRST, later ones AGAIN. */
 enum chunk_taken chunk_set_take(struct chunk_set *s, const chunk_id *id);
 bool chunk_set_has(const struct chunk_set *s, const chunk_id *id);
+/* Did take ever say AGAIN for it? A part that was loaded anew has forgotten that: with several, true for all.
+ */
+bool chunk_set_was_twice(const struct chunk_set *s, const chunk_id *id);
 bool chunk_set_is_taken(const struct chunk_set *s, const chunk_id *id);
 /* Of the loaded part: needed ids that nobody took. */
 static inline size_t chunk_set_missing(const struct chunk_set *s)

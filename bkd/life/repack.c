@@ -1,19 +1,31 @@
-/* What is needed of the chosen packs goes into new ones, read and verified. */
+/* What is needed of the chosen packs goes into new ones, read and verified; packs side by side. */
 #include <errno.h>
 
+#include "bkd/job/pool.h"
 #include "bkd/life/prune_state.h"
 #include "bkd/repo/index_guard.h"
 #include "bkd/repo/index_inside.h"
 #include "bkd/repo/reader.h"
 #include "bkd/repo/writer.h"
 
-enum { RUN_LANE, VERIFY_LANE, LANES, LEVEL = 3 };
+/* Of the reader, for each worker; of the writer each has one. */
+enum { RUN_LANE, VERIFY_LANE, LANES, LEVEL = 3, WORKERS_MAX = 8 };
 
 struct moved {
     chunk_id id;
     uint32_t pack; /* of mark.packs */
     uint32_t offset, stored_len, raw_len;
     uint16_t slot;
+    bool twice; /* it may lie in another pack as well */
+};
+/* Chunks of one pack. A worker has it for itself, and with it the flags of the pack. */
+struct run {
+    struct task task;
+    struct repack *k;
+    unsigned worker;
+    const struct moved *v;
+    size_t n;
+    struct bk_error error; /* of the callback */
 };
 struct repack {
     struct prune *p;
@@ -23,9 +35,7 @@ struct repack {
     struct moved *v; /* owned */
     size_t n, cap;
     unsigned part;
-    const struct moved *run; /* at hand */
-    const struct chunk_loc *locs;
-    struct bk_error error; /* of the callback */
+    struct pool *pool;
 };
 
 static int gather(void *ctx, const struct scanned *s, struct bk_error *err)
@@ -51,7 +61,8 @@ static int gather(void *ctx, const struct scanned *s, struct bk_error *err)
                                    .offset = s->frame->offset,
                                    .stored_len = s->frame->stored_len,
                                    .raw_len = s->frame->raw_len,
-                                   .slot = s->e->slot };
+                                   .slot = s->e->slot,
+                                   .twice = meta || chunk_set_was_twice(&m->data, &s->e->id) };
     return 0;
 }
 
@@ -111,8 +122,9 @@ static int guard(struct mark *m, struct collection *c, struct bk_error *err)
 
 /* Does a pack that stays have it, sound? What turns out damaged is not relied on from now on. 1, 0 or an
  * error */
-static int is_elsewhere(struct repack *k, const chunk_id *id, struct bk_error *err)
+static int is_elsewhere(struct run *x, const chunk_id *id, struct bk_error *err)
 {
+    struct repack *k = x->k;
     bk_auto(frame_ref_free) struct frame_ref *f = NULL;
     struct chunk_loc loc;
     const uint8_t *data;
@@ -120,7 +132,7 @@ static int is_elsewhere(struct repack *k, const chunk_id *id, struct bk_error *e
     int r = index_find(k->m->index, id, &loc, err);
     if (r <= 0 || loc.shunned || loc.recovered)
         return r < 0 ? r : 0;
-    r = reader_frame(k->reader, VERIFY_LANE, &loc, true, &f, err);
+    r = reader_frame(k->reader, x->worker * LANES + VERIFY_LANE, &loc, true, &f, err);
     if (r == 0)
         r = frame_ref_chunk(f, loc.slot, id, &data, &len, err);
     if (r == 0)
@@ -131,84 +143,111 @@ static int is_elsewhere(struct repack *k, const chunk_id *id, struct bk_error *e
     return r < 0 ? r : 0;
 }
 
-static int move(struct repack *k, struct frame_ref *f, const struct moved *c, enum chunk_kind kind,
-                struct bk_error *err)
+static int move(struct run *x, const struct moved *c, const uint8_t *data, size_t len, enum chunk_kind kind)
 {
-    const uint8_t *data;
-    size_t len;
-    chunk_id id;
-    int r = frame_ref_chunk(f, c->slot, &c->id, &data, &len, err);
+    int r = c->twice ? is_elsewhere(x, &c->id, &x->error) : 0;
     if (r == 0)
-        r = is_elsewhere(k, &c->id, err);
-    if (r == 0)
-        r = writer_put(k->writer, 0, kind, data, len, &id, err);
+        r = writer_put_moved(x->k->writer, x->worker, kind, &c->id, data, len, &x->error);
     return r < 0 ? r : 0;
 }
 
 static int got_frame(void *ctx, size_t i, struct frame_ref *f, const struct bk_error *damage)
 {
-    struct repack *k = ctx;
-    const struct moved *c = &k->run[i];
-    struct pack *pack = &k->m->packs.v[c->pack];
-    k->error = (struct bk_error){ 0 };
-    const uint8_t *data;
-    size_t len;
-    bool sound = f && frame_ref_chunk(f, c->slot, &c->id, &data, &len, &k->error) == 0;
+    struct run *x = ctx;
+    const struct moved *c = &x->v[i];
+    struct pack *pack = &x->k->m->packs.v[c->pack];
+    x->error = (struct bk_error){ 0 };
+    const uint8_t *data = NULL;
+    size_t len = 0;
+    bool sound = f && frame_ref_chunk(f, c->slot, &c->id, &data, &len, &x->error) == 0;
     if (!f)
-        k->error = *damage;
-    if (!sound && !reader_is_damage(k->error.code))
-        return k->error.code;
+        x->error = *damage;
+    if (!sound && !reader_is_damage(x->error.code))
+        return x->error.code;
     if (!sound) { /* damaged: for others to sort out */
         pack->flags |= PACK_BAD;
         return 0;
     }
-    return move(k, f, c, pack->kind, &k->error);
+    return move(x, c, data, len, pack->kind);
 }
 
-static int move_run(struct repack *k, const struct moved *v, size_t n, struct bk_error *err)
+static int move_run(struct run *x, struct bk_error *err)
 {
-    const struct pack *pack = &k->m->packs.v[v->pack];
-    bk_auto(free) struct chunk_loc *locs = calloc(n, sizeof *locs);
+    const struct pack *pack = &x->k->m->packs.v[x->v->pack];
+    bk_auto(free) struct chunk_loc *locs = calloc(x->n, sizeof *locs);
     if (!locs)
-        return bk_fail_errno(err, ENOMEM, "move %zu chunks", n);
-    for (size_t i = 0; i < n; i++)
+        return bk_fail_errno(err, ENOMEM, "move %zu chunks", x->n);
+    for (size_t i = 0; i < x->n; i++)
         locs[i] = (struct chunk_loc){ .pack = pack->name,
                                       .kind = pack->kind,
-                                      .offset = v[i].offset,
-                                      .stored_len = v[i].stored_len,
-                                      .raw_len = v[i].raw_len,
-                                      .slot = v[i].slot };
-    k->run = v;
-    k->locs = locs;
-    k->error = (struct bk_error){ 0 };
-    int r = reader_run(k->reader, RUN_LANE, locs, n, got_frame, k, err);
-    if (r < 0 && k->error.code && err)
-        *err = k->error;
+                                      .offset = x->v[i].offset,
+                                      .stored_len = x->v[i].stored_len,
+                                      .raw_len = x->v[i].raw_len,
+                                      .slot = x->v[i].slot };
+    int r = reader_run(x->k->reader, x->worker * LANES + RUN_LANE, locs, x->n, got_frame, x, err);
+    if (r < 0 && x->error.code)
+        *err = x->error;
     return r;
 }
 
+static void run_task(struct task *t, unsigned worker)
+{
+    struct run *x = (struct run *)t;
+    struct job *j = x->k->p->job;
+    struct bk_error err = { 0 };
+    if (pool_failed(x->k->pool))
+        return;
+    x->worker = worker;
+    int r = job_check(j, &err);
+    if (r == 0)
+        r = move_run(x, &err);
+    if (r < 0)
+        pool_fail(x->k->pool, &err);
+    else
+        j->done_bytes += x->k->m->packs.v[x->v->pack].bytes;
+}
+
+static size_t count_runs(const struct repack *k)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < k->n; i++)
+        n += !i || k->v[i].pack != k->v[i - 1].pack;
+    return n;
+}
+
+/* The pool takes the last task first. */
 static int move_all(struct repack *k, struct bk_error *err)
 {
-    for (size_t i = 0, e; i < k->n; i = e) {
-        for (e = i + 1; e < k->n && k->v[e].pack == k->v[i].pack; e++)
+    size_t n = count_runs(k);
+    bk_auto(free) struct run *runs = calloc(n + 1, sizeof *runs);
+    if (!runs)
+        return bk_fail_errno(err, ENOMEM, "write %zu packs anew", n);
+    for (size_t i = k->n, e; i > 0; i = e) {
+        for (e = i - 1; e > 0 && k->v[e - 1].pack == k->v[i - 1].pack; e--)
             ;
-        int r = job_check(k->p->job, err);
-        if (r == 0)
-            r = move_run(k, k->v + i, e - i, err);
-        if (r < 0)
-            return r;
-        k->p->job->done_bytes += k->m->packs.v[k->v[i].pack].bytes;
+        struct run *x = &runs[--n];
+        *x = (struct run){ .task.run = run_task, .k = k, .v = k->v + e, .n = i - e };
+        pool_push(k->pool, &x->task);
     }
-    return writer_finish(k->writer, err);
+    int r = pool_drain(k->pool, err);
+    return r < 0 ? r : writer_finish(k->writer, err);
+}
+
+static unsigned n_workers(const struct job *j)
+{
+    return j->n_threads < 1 ? 1 : j->n_threads > WORKERS_MAX ? WORKERS_MAX : j->n_threads;
 }
 
 /* A run that failed leaves packs that the next one finds. */
 static int write_anew(struct repack *k, struct bk_error *err)
 {
-    struct writer_opts o = { .n_lanes = 1, .level = LEVEL, .memory_bytes = k->p->job->memory_bytes / 4 };
-    int r = reader_new(k->p->repo, k->m->index, LANES, k->p->job->memory_bytes / 16, &k->reader, err);
+    unsigned n = n_workers(k->p->job);
+    struct writer_opts o = { .n_lanes = n, .level = LEVEL, .memory_bytes = k->p->job->memory_bytes / 4 };
+    int r = reader_new(k->p->repo, k->m->index, n * LANES, k->p->job->memory_bytes / 16, &k->reader, err);
     if (r == 0)
         r = writer_new(k->p->repo, k->m->index, k->p->job, &o, &k->writer, err);
+    if (r == 0)
+        r = pool_new(n, &k->pool, err);
     if (r < 0)
         return r;
     r = move_all(k, err);
@@ -253,6 +292,7 @@ int repack_run(struct prune *p, struct mark *m, struct bk_error *err)
         r = guard(m, &c, &why);
     if (r == 0)
         r = write_anew(&k, &why);
+    pool_free(k.pool);
     writer_free(k.writer);
     reader_free(k.reader);
     free(k.v);

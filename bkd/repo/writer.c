@@ -270,6 +270,21 @@ int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void
     return r;
 }
 
+int writer_put_moved(struct writer *w, unsigned lane, enum chunk_kind kind, const chunk_id *id,
+                     const void *data, size_t len, struct bk_error *err)
+{
+    assert(lane < w->n_lanes && !w->ended);
+    struct bk_error why = { 0 };
+    int r = check(w, err);
+    if (r < 0)
+        return r;
+    r = pending_add(w->pending, id, NULL, &why);
+    if (r == 1)
+        r = store_claimed(w, lane, kind, id, &(struct suite_piece){ data, len }, &why);
+    atomic_fetch_add_explicit(&w->chunks, 1, memory_order_relaxed);
+    return r < 0 ? fail(w, &why, err) : 0;
+}
+
 int writer_distrust(struct writer *w, const pack_name *pack, struct bk_error *err)
 {
     chunk_id name;

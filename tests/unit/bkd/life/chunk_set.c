@@ -87,11 +87,37 @@ static void too_little_memory_is_told(void **state)
     assert_true(err.hint[0]);
 }
 
+/* In parts nobody knows. */
+static void what_was_taken_again_is_remembered(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    bk_auto(chunk_set_clear) struct chunk_set s = { 0 };
+    assert_int_equal(chunk_set_init(&s, (size_t)64 << 20, IDS, &err), 0);
+    for (uint32_t i = 0; i < IDS; i++) {
+        chunk_id id = id_of(i);
+        assert_int_equal(chunk_set_add(&s, &id, &err), 0);
+    }
+    for (uint32_t i = 0; i < IDS; i++)
+        for (uint32_t times = 0; times < i % 3; times++) {
+            chunk_id id = id_of(i);
+            (void)chunk_set_take(&s, &id);
+        }
+    assert_int_equal(chunk_set_load(&s, 0, &err), 0);
+    for (uint32_t i = 0; i < 2 * IDS; i++) {
+        chunk_id id = id_of(i);
+        assert_int_equal(chunk_set_was_twice(&s, &id), i < IDS && i % 3 == 2);
+        assert_int_equal(chunk_set_has(&s, &id), i < IDS);
+        assert_false(chunk_set_is_taken(&s, &id));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_remembers_in_memory),
         cmocka_unit_test(it_remembers_in_parts),
+        cmocka_unit_test(what_was_taken_again_is_remembered),
         cmocka_unit_test(what_nobody_takes_is_missing),
         cmocka_unit_test(too_little_memory_is_told),
     };

@@ -82,7 +82,7 @@ static int collect(const char *prefix, bool before, void (*fn)(void), struct pru
     *hook = (struct hooked){ .store = *bed.mem, .to = bed.mem, .prefix = prefix, .before = before, .fn = fn };
     hook->store.ops = &ops;
     struct repo *r = NULL;
-    struct job j = { .n_threads = 1 };
+    struct job j = { .n_threads = 4 };
     assert_int_equal(try_open(&hook->store, &key_file, &r, err), 0);
     assert_int_equal(job_init(&j, err), 0);
     struct prune_opts o = { .max_unused_percent = 0.1,

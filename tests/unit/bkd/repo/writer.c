@@ -173,6 +173,39 @@ static void a_second_run_stores_nothing(void **state)
     job_clear(&job);
 }
 
+/* A moved chunk is stored although the index has it, but once in a run; and it reads back. */
+static void a_moved_chunk_is_stored_once_more(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    struct bk_error err = { 0 };
+    struct job job = { 0 };
+    OK(job_init(&job, &err));
+    bk_auto(store_free) struct store *mem = new_repository();
+    bk_auto(repo_free) struct repo *r = open_repository(mem);
+    bk_auto(free) chunk_id *ids = calloc(N, sizeof *ids);
+    bk_auto(index_free) struct index *x = open_index(r);
+    {
+        bk_auto(writer_free) struct writer *w = new_writer(r, x, &job, 1, 0);
+        OK(put_range(w, 0, 0, N, 1, ids, &err));
+        OK(writer_finish(w, &err));
+    }
+    bk_auto(writer_free) struct writer *w = new_writer(r, x, &job, 2, 0);
+    uint8_t data[CHUNK_BYTES];
+    for (unsigned times = 0; times < 2; times++)
+        for (uint32_t i = 0; i < N; i += 2)
+            OK(writer_put_moved(w, times, kind_of(i), &ids[i], data, make_chunk(i, data, sizeof data), &err));
+    struct writer_totals t;
+    OK(writer_finish(w, &err));
+    writer_totals(w, &t);
+    assert_int_equal(t.chunks, N);
+    assert_int_equal(t.new_chunks, N / 2);
+    assert_int_equal(readable(r, x, ids, N), N);
+    static struct name_list l;
+    assert_int_equal(list_names(mem, "data/", &l) > 1, 1);
+    job_clear(&job);
+}
+
 static void the_kind_is_part_of_the_name(void **state)
 {
     (void)state;
@@ -414,6 +447,7 @@ int main(void)
         cmocka_unit_test(chunks_come_back_after_reopening),
         cmocka_unit_test(a_chunk_is_stored_once_while_segments_come),
         cmocka_unit_test(a_second_run_stores_nothing),
+        cmocka_unit_test(a_moved_chunk_is_stored_once_more),
         cmocka_unit_test(the_kind_is_part_of_the_name),
         cmocka_unit_test(tiny_and_huge_chunks_share_a_run),
         cmocka_unit_test(an_interrupted_run_is_adopted),
