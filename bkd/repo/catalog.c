@@ -148,6 +148,27 @@ static int by_sequence(const void *a, const void *b)
     return memcmp(x->id, y->id, SESSION_ID);
 }
 
+static int by_id_at(const void *a, const void *b, void *v)
+{
+    const struct catalog_item *x = (struct catalog_item *)v + *(const uint32_t *)a;
+    const struct catalog_item *y = (struct catalog_item *)v + *(const uint32_t *)b;
+    return memcmp(x->snap.id, y->snap.id, SESSION_ID);
+}
+
+static int sort(struct catalog *c, struct bk_error *err)
+{
+    if (!c->n)
+        return 0;
+    c->by_id = calloc(c->n, sizeof *c->by_id);
+    if (!c->by_id)
+        return bk_fail_errno(err, ENOMEM, "sort %zu snapshots", c->n);
+    qsort(c->v, c->n, sizeof *c->v, by_sequence);
+    for (size_t i = 0; i < c->n; i++)
+        c->by_id[i] = (uint32_t)i;
+    qsort_r(c->by_id, c->n, sizeof *c->by_id, by_id_at, c->v);
+    return 0;
+}
+
 int catalog_load(struct repo *r, catalog_damage_fn *damaged, void *ctx, struct catalog *ret,
                  struct bk_error *err)
 {
@@ -155,12 +176,12 @@ int catalog_load(struct repo *r, catalog_damage_fn *damaged, void *ctx, struct c
     int rc = load_snapshots(&l, err);
     if (rc == 0)
         rc = load_notes(&l, err);
+    if (rc == 0)
+        rc = sort(&l.cat, err);
     if (rc < 0) {
         catalog_clear(&l.cat);
         return bk_context(err, "load the snapshots of %s", repo_store(r)->url);
     }
-    if (l.cat.n)
-        qsort(l.cat.v, l.cat.n, sizeof *l.cat.v, by_sequence);
     *ret = l.cat;
     return 0;
 }
@@ -172,6 +193,7 @@ void catalog_clear(struct catalog *c)
         note_clear(&c->v[i].note);
     }
     free(c->v);
+    free(c->by_id);
     *c = (struct catalog){ 0 };
 }
 

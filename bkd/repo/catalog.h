@@ -13,6 +13,7 @@ struct catalog_item {
 };
 struct catalog {
     struct catalog_item *v; /* owned, by (sequence, start) */
+    uint32_t *by_id;        /* owned: where in v they are, in the order of their ids */
     size_t n;
     size_t n_damaged; /* snapshot objects that did not open */
 };

@@ -1,6 +1,5 @@
 /* How people name a snapshot. */
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,14 +83,34 @@ static int resolve_latest(const struct catalog *c, const char *name, size_t len,
                         : bk_hint(err, "make one with: bkctl backup");
 }
 
-static int ambiguous(const struct catalog *c, const char *prefix, const bool *match, size_t n,
+/* An id as far as it was given, and whose it is to be. */
+struct wanted {
+    char hex[2 * SESSION_ID + 1]; /* lower case */
+    size_t len;
+    const char *name; /* NULL: anybody's */
+    size_t name_len;
+};
+
+static int compare(const struct catalog_item *i, const struct wanted *w)
+{
+    char hex[2 * SESSION_ID + 1];
+    object_hex(i->snap.id, SESSION_ID, hex);
+    return memcmp(hex, w->hex, w->len);
+}
+
+static bool fits(const struct catalog_item *i, const struct wanted *w)
+{
+    return compare(i, w) == 0 && named(i, w->name, w->name_len);
+}
+
+static int ambiguous(const struct catalog *c, const char *prefix, const struct wanted *w, size_t n,
                      struct bk_error *err)
 {
     char list[CANDIDATES_SHOWN * (2 * SESSION_ID + 2) + 8];
     size_t at = 0;
     unsigned shown = 0;
     for (size_t k = c->n; k-- > 0 && shown < CANDIDATES_SHOWN;) {
-        if (!match[k])
+        if (!fits(&c->v[k], w))
             continue;
         char hex[2 * SESSION_ID + 1];
         object_hex(c->v[k].snap.id, SESSION_ID, hex);
@@ -130,23 +149,24 @@ static int no_such(const struct catalog *c, const char *name, struct bk_error *e
 static int resolve_prefix(const struct catalog *c, const char *prefix, const char *name, size_t name_len,
                           const struct catalog_item **ret, struct bk_error *err)
 {
-    char want[2 * SESSION_ID + 1];
-    size_t len, n = 0;
-    if (!hex_prefix(prefix, want, &len) || len < PREFIX_MIN)
+    struct wanted w = { .name = name, .name_len = name_len };
+    size_t n = 0, lo = 0, hi = c->n;
+    if (!hex_prefix(prefix, w.hex, &w.len) || w.len < PREFIX_MIN)
         return no_such(c, prefix, err);
-    bk_auto(free) bool *match = calloc(c->n + 1, sizeof *match);
-    if (!match)
-        return bk_fail_errno(err, ENOMEM, "look a snapshot up");
-    for (size_t k = 0; k < c->n; k++) {
-        char hex[2 * SESSION_ID + 1];
-        object_hex(c->v[k].snap.id, SESSION_ID, hex);
-        if (memcmp(hex, want, len) != 0 || !named(&c->v[k], name, name_len))
-            continue;
-        match[k] = true;
-        *ret = n++ ? *ret : &c->v[k];
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (compare(&c->v[c->by_id[mid]], &w) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
+    for (; lo < c->n && compare(&c->v[c->by_id[lo]], &w) == 0; lo++)
+        if (fits(&c->v[c->by_id[lo]], &w)) {
+            *ret = &c->v[c->by_id[lo]];
+            n++;
+        }
     if (n > 1)
-        return ambiguous(c, prefix, match, n, err);
+        return ambiguous(c, prefix, &w, n, err);
     return n ? 0 : no_such(c, prefix, err);
 }
 

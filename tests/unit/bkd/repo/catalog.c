@@ -98,7 +98,7 @@ static void an_ambiguous_prefix_lists_the_candidates(void **state)
     struct bk_error err = { 0 };
     struct catalog_item items[3] = { 0 };
     const struct catalog_item *found = NULL;
-    struct catalog c = { .v = items, .n = 3 };
+    struct catalog c = { .v = items, .by_id = (uint32_t[]){ 2, 0, 1 }, .n = 3 };
     memset(items[0].snap.id, 0xab, SESSION_ID);
     memset(items[1].snap.id, 0xab, SESSION_ID);
     items[1].snap.id[2] = 0xcd;
