@@ -65,6 +65,7 @@ static int reorder(struct catalog *c, size_t n, struct bk_error *err)
     for (size_t i = 0, k = 0; i < c->n; i++)
         if (c->v[i].received_ns)
             c->v[i] = noted[k++];
+    catalog_reordered(c);
     return 0;
 }
 

@@ -155,6 +155,14 @@ static int by_id_at(const void *a, const void *b, void *v)
     return memcmp(x->snap.id, y->snap.id, SESSION_ID);
 }
 
+void catalog_reordered(struct catalog *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        c->by_id[i] = (uint32_t)i;
+    if (c->n)
+        qsort_r(c->by_id, c->n, sizeof *c->by_id, by_id_at, c->v);
+}
+
 static int sort(struct catalog *c, struct bk_error *err)
 {
     if (!c->n)
@@ -163,9 +171,7 @@ static int sort(struct catalog *c, struct bk_error *err)
     if (!c->by_id)
         return bk_fail_errno(err, ENOMEM, "sort %zu snapshots", c->n);
     qsort(c->v, c->n, sizeof *c->v, by_sequence);
-    for (size_t i = 0; i < c->n; i++)
-        c->by_id[i] = (uint32_t)i;
-    qsort_r(c->by_id, c->n, sizeof *c->by_id, by_id_at, c->v);
+    catalog_reordered(c);
     return 0;
 }
 

@@ -23,6 +23,8 @@ int catalog_load(struct repo *r, catalog_damage_fn *damaged, void *ctx, struct c
                  struct bk_error *err) BK_MUST_CHECK;
 void catalog_clear(struct catalog *c);
 BK_AUTO_CLEAR(struct catalog, catalog_clear)
+/* Who brought v into another order says so before the next look-up. */
+void catalog_reordered(struct catalog *c);
 
 /* "latest", "NAME@latest", "NAME@ID-PREFIX" or a hex id prefix of at least 4 digits. ABSENT; AMBIGUOUS lists
  * the candidates. Snapshots in state INCOMPLETE are never "latest". */
