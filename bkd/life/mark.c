@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "bkd/life/prune_state.h"
+#include "bkd/repo/index_guard.h"
 #include "bkd/repo/index_recover.h"
 
 static int by_id(const void *a, const void *b)
@@ -78,19 +79,29 @@ static void left_out(void *ctx, const char *object, const struct bk_error *why)
     job_log(ctx, JOB_WARN, "left out '%s': %s", object, why->text);
 }
 
+/* What a decision has doomed is not asked, though it may still be there. */
+static int recover(struct mark *m, enum index_ask ask, struct bk_error *err)
+{
+    uint64_t found = 0;
+    int r = collection_read(m->repo, &m->before, err);
+    if (r == 0 && m->before.state == COLLECTION_DECIDED)
+        r = index_guard(m->index, &m->before, err);
+    if (r == 0)
+        r = index_recover(m->index, m->job, ask, &found, err);
+    m->recovered |= found > 0;
+    return r;
+}
+
 /* One try. ask: which packs are read first for what the index lacks. */
 static int run(struct mark *m, const struct catalog *c, const struct collection *candidates,
                const struct mark *known, enum index_ask ask, struct bk_error *err)
 {
     bk_auto(collection_clear) struct collection now = { 0 };
-    uint64_t found;
     int r = index_open(m->repo, left_out, m->job, &m->index, err);
-    if (r == 0 && m->puts)
-        index_recovery_puts(m->index);
     if (r == 0 && ask == INDEX_ASK_NONE && index_n_damaged(m->index))
         ask = INDEX_ASK_UNNAMED;
     if (r == 0 && ask != INDEX_ASK_NONE)
-        r = index_recover(m->index, m->job, ask, &found, err);
+        r = recover(m, ask, err);
     if (r == 0)
         r = packs_list(repo_store(m->repo), &m->packs, err);
     if (r == 0)
@@ -121,7 +132,8 @@ static void reset(struct mark *m)
     free(m->frames);
     chunk_set_clear(&m->data);
     free(m->snapshots);
-    *m = (struct mark){ .repo = m->repo, .job = m->job, .puts = m->puts };
+    collection_clear(&m->before);
+    *m = (struct mark){ .repo = m->repo, .job = m->job };
 }
 
 static void damaged_snapshot(void *ctx, const char *object, const struct bk_error *why)
@@ -140,18 +152,25 @@ static int load_catalog(struct prune *p, struct catalog *ret, struct bk_error *e
     return bk_hint(err, "when they are to be given up: bkctl forget removes them by their ids");
 }
 
+/* Damage is read around once; packs that the index names are asked only for what is nowhere. */
+static int most_to_ask(const struct mark *m, int r)
+{
+    if (r != BK_E_CORRUPT && r != BK_E_ABSENT)
+        return INDEX_ASK_NONE;
+    return m->n_missing || r == BK_E_ABSENT ? INDEX_ASK_ALL : INDEX_ASK_UNNAMED;
+}
+
 int mark_run(struct mark *m, struct prune *p, const struct collection *candidates, const struct mark *known,
              struct bk_error *err)
 {
     bk_auto(catalog_clear) struct catalog c = { 0 };
     struct bk_error why = { 0 };
-    *m = (struct mark){ .repo = p->repo, .job = p->job, .puts = p->session != NULL };
+    *m = (struct mark){ .repo = p->repo, .job = p->job };
     int r = load_catalog(p, &c, err);
     if (r < 0)
         return r;
     r = run(m, &c, candidates, known, INDEX_ASK_NONE, &why);
-    for (int ask = INDEX_ASK_UNNAMED; ask <= INDEX_ASK_ALL && (r == BK_E_CORRUPT || r == BK_E_ABSENT);
-         ask++) {
+    for (int ask = INDEX_ASK_UNNAMED; ask <= most_to_ask(m, r); ask++) {
         job_log(p->job, JOB_INFO, "%s: the packs are asked", why.text);
         reset(m);
         why = (struct bk_error){ 0 };
@@ -168,6 +187,7 @@ int mark_run(struct mark *m, struct prune *p, const struct collection *candidate
         return r;
     }
     p->rep.n_snapshots = c.n;
+    p->index_lacks |= m->recovered;
     return 0;
 }
 

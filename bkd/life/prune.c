@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "bkd/life/prune_state.h"
+#include "bkd/repo/index_guard.h"
+#include "bkd/repo/index_recover.h"
 
 /* From tombstones to their end. known: the mark that they came from; NULL: somebody else's. */
 static int settle(struct prune *p, struct collection *c, const struct mark *known, struct bk_error *err)
@@ -112,6 +114,31 @@ static int open_session(struct prune *p, struct bk_error *err)
     return session_open(p->repo, SESSION_COLLECTOR, "prune", &p->session, err);
 }
 
+/* What is damaged was told while marking. */
+static void passed_over(void *ctx, const char *object, const struct bk_error *why)
+{
+    (void)ctx;
+    (void)object;
+    (void)why;
+}
+
+/* Last, when all that goes is gone: on a full store there was no room for it before. */
+static int complete_index(struct prune *p, struct bk_error *err)
+{
+    bk_auto(collection_clear) struct collection c = { 0 };
+    bk_auto(index_free) struct index *x = NULL;
+    uint64_t n;
+    int r = collection_read(p->repo, &c, err);
+    if (r == 0)
+        r = index_open(p->repo, passed_over, NULL, &x, err);
+    if (r == 0)
+        r = index_guard(x, &c, err);
+    if (r < 0)
+        return r;
+    index_recovery_puts(x);
+    return index_recover(x, p->job, INDEX_ASK_ALL, &n, err);
+}
+
 static int run(struct prune *p, struct prune_opts *opts, struct bk_error *err)
 {
     uint64_t n = 0;
@@ -140,7 +167,9 @@ static int run(struct prune *p, struct prune_opts *opts, struct bk_error *err)
     if (r < 0 || p->opts->dry_run)
         return r;
     r = bury_dead(p, err); /* with nothing to collect nobody was waited for */
-    return r < 0 ? r : sweep_run(p, n, err);
+    if (r == 0)
+        r = sweep_run(p, n, err);
+    return r == 0 && p->index_lacks ? complete_index(p, err) : r;
 }
 
 int prune_run(struct repo *repo, struct job *j, const struct prune_opts *o, struct prune_report *ret,

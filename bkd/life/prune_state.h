@@ -36,6 +36,7 @@ struct prune {
     struct doomed locked;     /* packs that the store does not let go yet: every list names them again */
     size_t n_locked_segments; /* the same of the index */
     size_t n_listed;          /* packs of our last list that no earlier one named */
+    bool index_lacks;         /* some of what the packs hold */
 };
 
 /* Packs as they are listed, with what is known of them. packs.c */
@@ -89,7 +90,7 @@ struct meta_map {
 struct mark {
     struct repo *repo;
     struct job *job;
-    bool puts; /* what of the index was recovered */
+    bool recovered; /* the packs said more than the index */
     struct index *index;
     struct packs packs;
     struct meta_map metas;
@@ -99,8 +100,9 @@ struct mark {
     chunk_id last;                    /* data chunk that was added last: neighbours often share it */
     uint8_t (*snapshots)[SESSION_ID]; /* owned, sorted: those that were marked */
     size_t n_snapshots;
-    uint64_t n_missing;    /* data chunks that are needed and in no pack */
-    struct bk_error error; /* of a page that is being read */
+    uint64_t n_missing;       /* chunks that are needed and in no pack */
+    struct collection before; /* that the index is guarded by */
+    struct bk_error error;    /* of a page that is being read */
 };
 /* Catalogue, index, listing, in this order: whatever a snapshot needs was put before it. candidates: a
  * decided or undecided collection whose packs are flagged; NULL: none. known: marks that have been done,

@@ -8,8 +8,8 @@
 #include "bkd/repo/reader.h"
 #include "bkd/repo/writer.h"
 
-/* Of the reader, for each worker; of the writer each has one. */
-enum { RUN_LANE, VERIFY_LANE, LANES, LEVEL = 3, WORKERS_MAX = 8 };
+/* Of the reader, for each worker; of the writer each has one. WORKER_BYTES: what those three hold. */
+enum { RUN_LANE, VERIFY_LANE, LANES, LEVEL = 3, WORKERS_MAX = 8, WORKER_BYTES = 24 << 20 };
 
 struct moved {
     chunk_id id;
@@ -120,8 +120,7 @@ static int guard(struct mark *m, struct collection *c, struct bk_error *err)
     return index_guard(m->index, c, err);
 }
 
-/* Does a pack that stays have it, sound? What turns out damaged is not relied on from now on. 1, 0 or an
- * error */
+/* Does a pack that stays have it, sound? 1, 0 or an error. */
 static int is_elsewhere(struct run *x, const chunk_id *id, struct bk_error *err)
 {
     struct repack *k = x->k;
@@ -137,10 +136,7 @@ static int is_elsewhere(struct run *x, const chunk_id *id, struct bk_error *err)
         r = frame_ref_chunk(f, loc.slot, id, &data, &len, err);
     if (r == 0)
         return 1;
-    if (!reader_is_damage(r))
-        return r;
-    r = writer_distrust(k->writer, &loc.pack, err);
-    return r < 0 ? r : 0;
+    return reader_is_damage(r) ? 0 : r;
 }
 
 static int move(struct run *x, const struct moved *c, const uint8_t *data, size_t len, enum chunk_kind kind)
@@ -156,7 +152,6 @@ static int got_frame(void *ctx, size_t i, struct frame_ref *f, const struct bk_e
     struct run *x = ctx;
     const struct moved *c = &x->v[i];
     struct pack *pack = &x->k->m->packs.v[c->pack];
-    x->error = (struct bk_error){ 0 };
     const uint8_t *data = NULL;
     size_t len = 0;
     bool sound = f && frame_ref_chunk(f, c->slot, &c->id, &data, &len, &x->error) == 0;
@@ -185,7 +180,7 @@ static int move_run(struct run *x, struct bk_error *err)
                                       .raw_len = x->v[i].raw_len,
                                       .slot = x->v[i].slot };
     int r = reader_run(x->k->reader, x->worker * LANES + RUN_LANE, locs, x->n, got_frame, x, err);
-    if (r < 0 && x->error.code)
+    if (r < 0 && x->error.code == r)
         *err = x->error;
     return r;
 }
@@ -233,15 +228,21 @@ static int move_all(struct repack *k, struct bk_error *err)
     return r < 0 ? r : writer_finish(k->writer, err);
 }
 
-static unsigned n_workers(const struct job *j)
+/* Within a quarter of the memory; and each leaves a pack that is not full. */
+static unsigned n_workers(const struct repack *k)
 {
-    return j->n_threads < 1 ? 1 : j->n_threads > WORKERS_MAX ? WORKERS_MAX : j->n_threads;
+    const struct job *j = k->p->job;
+    size_t most = k->n ? 1 + count_runs(k) / 4 : 1;
+    most = most > WORKERS_MAX ? (size_t)WORKERS_MAX : most;
+    most = most > j->n_threads ? j->n_threads : most;
+    most = most > j->memory_bytes / 4 / WORKER_BYTES ? j->memory_bytes / 4 / WORKER_BYTES : most;
+    return most ? (unsigned)most : 1;
 }
 
 /* A run that failed leaves packs that the next one finds. */
 static int write_anew(struct repack *k, struct bk_error *err)
 {
-    unsigned n = n_workers(k->p->job);
+    unsigned n = n_workers(k);
     struct writer_opts o = { .n_lanes = n, .level = LEVEL, .memory_bytes = k->p->job->memory_bytes / 4 };
     int r = reader_new(k->p->repo, k->m->index, n * LANES, k->p->job->memory_bytes / 16, &k->reader, err);
     if (r == 0)

@@ -38,7 +38,8 @@ struct adoption {
     struct frame_codec *codec;
     struct segment_draft draft;
     segment_draft_fn *take;
-    size_t full; /* entries at which the draft becomes a segment */
+    size_t full;             /* entries at which the draft becomes a segment */
+    const struct search *at; /* the packs that are there */
 };
 
 static int note_known(void *ctx, const struct segment_pack *p, struct bk_error *err)
@@ -59,6 +60,14 @@ static int note_known(void *ctx, const struct segment_pack *p, struct bk_error *
 static int by_name(const void *a, const void *b)
 {
     return memcmp(a, b, PACK_NAME);
+}
+
+static int by_orphan(const void *a, const void *b)
+{
+    const struct orphan *x = a, *y = b;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return memcmp(x->name.b, y->name.b, PACK_NAME);
 }
 
 static int note_orphan(void *ctx, const char *name, uint64_t size, struct bk_error *err)
@@ -152,19 +161,35 @@ static int scan_pack(struct adoption *a, const struct orphan *o, const char *pat
     return r;
 }
 
-/* Is a chunk of it in no segment? 1, 0 or an error. */
+static bool is_there(const struct adoption *a, const struct chunk_loc *loc)
+{
+    struct orphan key = { .name = loc->pack, .kind = (enum chunk_kind)loc->kind };
+    return !loc->shunned && bsearch(&key, a->at->v, a->at->n, sizeof key, by_orphan);
+}
+
+/* Does a segment say where it is, in a pack that is there? 1, 0 or an error. */
+static int is_known(struct adoption *a, const chunk_id *id, struct bk_error *err)
+{
+    struct bk_error why = { 0 };
+    struct chunk_loc one, other;
+    int r = index_find(a->x, id, &one, &why);
+    if (r == 1 && !is_there(a, &one)) {
+        r = index_find_elsewhere(a->x, id, &one.pack, &other, &why);
+        if (r == 1)
+            r = is_there(a, &other);
+    }
+    if (bk_code_aborts(r))
+        return bk_fail(err, r, "%s", why.text);
+    return r == 1;
+}
+
+/* Is there a chunk in it that no segment knows of? 1, 0 or an error. */
 static int says_more(struct adoption *a, const struct pack_directory *dir, struct bk_error *err)
 {
-    for (uint32_t i = 0; i < dir->n_chunks; i++) {
-        struct bk_error why = { 0 };
-        struct chunk_loc loc;
-        int r = index_find(a->x, &dir->ids[i], &loc, &why);
-        if (bk_code_aborts(r))
-            return bk_fail(err, r, "%s", why.text);
-        if (r != 1)
-            return 1;
-    }
-    return 0;
+    int known = 1;
+    for (uint32_t i = 0; known == 1 && i < dir->n_chunks; i++)
+        known = is_known(a, &dir->ids[i], err);
+    return known < 0 ? known : !known;
 }
 
 /* 1 adopted, 0 left where it is because nothing in it can be read or all of it is known, or an error. */
@@ -205,9 +230,14 @@ static int adopt_pack(struct adoption *a, const struct orphan *o, struct bk_erro
     return r < 0 ? r : 1;
 }
 
-static int adopt_all(struct adoption *a, const struct search *s, uint64_t *ret_packs, struct bk_error *err)
+static int adopt_all(struct adoption *a, struct search *s, uint64_t *ret_packs, struct bk_error *err)
 {
     uint64_t n = 0, bytes;
+    a->at = s;
+    if (s->n)
+        qsort(s->v, s->n, sizeof *s->v, by_orphan);
+    if (s->n && a->ask == INDEX_ASK_ALL)
+        job_log(a->job, JOB_INFO, "a chunk is in no segment: %zu packs are asked what they hold", s->n);
     for (size_t i = 0; i < s->n; i++) {
         int r = job_check(a->job, err);
         if (r == 0)
@@ -278,5 +308,6 @@ int index_adopt(struct index *x, struct job *j, enum index_ask ask, segment_draf
 int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs, struct bk_error *err)
 {
     index_recovery_puts(x);
+    index_recovery(x)->backs_up = true;
     return index_adopt(x, j, INDEX_ASK_UNNAMED, index_put_segment, ret_packs, err);
 }

@@ -12,6 +12,7 @@ struct index_recovery {
     pthread_mutex_t lock; /* who recovers */
     struct job *job;      /* borrowed, may be NULL */
     bool puts;            /* who has a right to write makes the index whole for all */
+    bool backs_up;        /* not all packs are asked: what cannot be found is stored again */
     atomic_int asked;     /* enum index_ask: what was done */
 };
 void index_recovery_init(struct index_recovery *v);

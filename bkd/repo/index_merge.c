@@ -207,12 +207,6 @@ static int gather(const struct merge *m, struct merged *o, struct bk_error *err)
     return 0;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    const struct segment_entry *x = a, *y = b;
-    return chunk_id_cmp(&x->id, &y->id);
-}
-
 static bool same_pack(const struct merged *o, const struct segment_entry *a, const struct segment_entry *b)
 {
     const struct segment_pack *x = &o->packs[o->frames[a->frame].pack];
@@ -234,8 +228,7 @@ static void compare_places(const struct merge *m, struct merged *o,
                            uint64_t disagrees[static SEGMENT_SUPERSEDED_MAX])
 {
     const struct segment_entry *e = o->entries;
-    if (o->n_entries)
-        qsort(o->entries, o->n_entries, sizeof *o->entries, by_id);
+    segment_sort(o->entries, o->n_entries);
     for (size_t first = 0, end; first < o->n_entries; first = end)
         for (end = first + 1; end < o->n_entries && chunk_id_cmp(&e[first].id, &e[end].id) == 0; end++)
             for (size_t i = first; i < end; i++) {

@@ -124,20 +124,42 @@ static int recover_once(struct index *x, enum index_ask ask, struct bk_error *er
     return r;
 }
 
-int index_locate(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+static int find(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
+                struct bk_error *err)
 {
+    return not_in ? index_find_elsewhere(x, id, not_in, ret, err) : index_find(x, id, ret, err);
+}
+
+/* not_in NULL: anywhere. */
+static int locate(struct index *x, const chunk_id *id, const pack_name *not_in, struct chunk_loc *ret,
+                  struct bk_error *err)
+{
+    struct index_recovery *v = index_recovery(x);
     struct bk_error why = { 0 };
+    int most = v->backs_up ? INDEX_ASK_UNNAMED : INDEX_ASK_ALL;
     /* asked before the look-up: it may come to an end between the two */
-    int asked = atomic_load(&index_recovery(x)->asked);
-    int r = index_find(x, id, ret, &why);
-    while (r != 1 && asked < INDEX_ASK_ALL && !bk_code_aborts(r)) {
-        int e = recover_once(x, (enum index_ask)++ asked, err);
+    int asked = atomic_load(&v->asked);
+    int r = find(x, id, not_in, ret, &why);
+    while (r != 1 && asked < most && !bk_code_aborts(r)) {
+        asked++;
+        int e = recover_once(x, (enum index_ask)asked, err);
         if (e < 0)
             return e;
         why = (struct bk_error){ 0 };
-        r = index_find(x, id, ret, &why);
+        r = find(x, id, not_in, ret, &why);
     }
     if (r < 0 && err)
         *err = why;
     return r;
+}
+
+int index_locate(struct index *x, const chunk_id *id, struct chunk_loc *ret, struct bk_error *err)
+{
+    return locate(x, id, NULL, ret, err);
+}
+
+int index_locate_elsewhere(struct index *x, const chunk_id *id, const pack_name *gone, struct chunk_loc *ret,
+                           struct bk_error *err)
+{
+    return locate(x, id, gone, ret, err);
 }

@@ -1,5 +1,5 @@
-/* What of the index was lost or damaged is read again from the packs themselves, for the reading side:
- * nothing is written to the repository, so that one that cannot be written to restores as well.
+/* What of the index was lost or damaged is read again from the packs themselves. For the reading side nothing
+ * is written to the repository, so that one that cannot be written to restores as well.
  *
  * The segments that are built lie in files without a name (in TMPDIR, /var/tmp, or else in memory) and go
  * with the index; what stays in memory is what any segment takes. Any thread. */
@@ -35,5 +35,8 @@ void index_recovery_puts(struct index *x);
  * write path, where "not there" is usual. */
 int index_locate(struct index *x, const chunk_id *id, struct chunk_loc *ret,
                  struct bk_error *err) BK_MUST_CHECK;
+/* The same when the pack that was named is not there. */
+int index_locate_elsewhere(struct index *x, const chunk_id *id, const pack_name *gone, struct chunk_loc *ret,
+                           struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -230,6 +230,17 @@ static int chunk_at(struct reader *r, unsigned lane, enum chunk_kind kind, const
     return bk_buf_append(out, data, len, err);
 }
 
+/* A pack that is gone without the index's knowledge is a reason to doubt the index; one that is damaged is
+ * none. */
+static bool elsewhere(struct reader *r, const chunk_id *id, const pack_name *not_in, bool gone,
+                      struct chunk_loc *ret)
+{
+    struct bk_error ignored = { 0 };
+    int e = gone ? index_locate_elsewhere(r->index, id, not_in, ret, &ignored)
+                 : index_find_elsewhere(r->index, id, not_in, ret, &ignored);
+    return e == 1;
+}
+
 int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id,
                  struct bk_buf *out, struct bk_error *err)
 {
@@ -245,7 +256,7 @@ int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const ch
     e = chunk_at(r, lane, kind, id, &loc, out, err);
     if (reader_is_damage(e) && r->on_damage)
         r->on_damage(r->damage_ctx, &loc.pack);
-    if (reader_is_damage(e) && index_find_elsewhere(r->index, id, &loc.pack, &other, &ignored) > 0 &&
+    if (reader_is_damage(e) && elsewhere(r, id, &loc.pack, e == BK_E_ABSENT, &other) &&
         chunk_at(r, lane, kind, id, &other, out, &ignored) == 0)
         return 0;
     return e < 0 ? bk_context(err, "chunk %s", hex) : 0;

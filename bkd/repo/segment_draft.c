@@ -58,9 +58,47 @@ int segment_draft_put(struct segment_draft *d, struct index *x, uint64_t *ret_by
     return segment_draft_end(d, x, index_put_segment, ret_bytes, err);
 }
 
+/* Further places of chunks, n entries of `all`: one of each chunk a segment. */
+static int end_elsewhere(const struct segment_input *all, size_t n, struct index *x, segment_draft_fn *take,
+                         uint64_t *bytes, struct bk_error *err)
+{
+    struct segment_input in = *all;
+    in.entries += all->n_entries;
+    in.superseded = NULL;
+    in.n_superseded = 0;
+    while (n) {
+        uint64_t more;
+        in.n_entries = n;
+        int r = segment_unique(&in, &n, err);
+        if (r == 0)
+            r = take(x, &in, &more, err);
+        if (r < 0)
+            return r;
+        *bytes += more;
+        in.entries += in.n_entries;
+    }
+    return 0;
+}
+
+/* Whoever supersedes others is put last: until then those others say it. Whoever does not is put first: a
+ * pack that is named is taken for one whose chunks are known. */
+static int end_all(const struct segment_input *in, size_t n_elsewhere, struct index *x,
+                   segment_draft_fn *take, uint64_t *ret_bytes, struct bk_error *err)
+{
+    uint64_t bytes = 0, more = 0;
+    int r = in->n_superseded ? end_elsewhere(in, n_elsewhere, x, take, &more, err) : 0;
+    if (r == 0)
+        r = take(x, in, &bytes, err);
+    if (r == 0 && !in->n_superseded)
+        r = end_elsewhere(in, n_elsewhere, x, take, &more, err);
+    *ret_bytes = bytes + more;
+    return r;
+}
+
 int segment_draft_end(struct segment_draft *d, struct index *x, segment_draft_fn *take, uint64_t *ret_bytes,
                       struct bk_error *err)
 {
+    size_t elsewhere;
     *ret_bytes = 0;
     if (d->n_packs == 0)
         return 0;
@@ -72,7 +110,11 @@ int segment_draft_end(struct segment_draft *d, struct index *x, segment_draft_fn
                                 .n_packs = d->n_packs,
                                 .superseded = d->superseded,
                                 .n_superseded = d->n_superseded };
-    int r = take(x, &in, ret_bytes, err);
+    int r = segment_unique(&in, &elsewhere, err);
+    if (r < 0)
+        return r;
+    d->n_entries = in.n_entries + elsewhere; /* the rest said nothing more */
+    r = end_all(&in, elsewhere, x, take, ret_bytes, err);
     if (r < 0)
         return r;
     d->n_entries = d->n_frames = d->n_packs = d->n_superseded = 0;

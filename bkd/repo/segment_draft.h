@@ -27,10 +27,11 @@ int segment_draft_add(struct segment_draft *d, const struct segment_pack *p, con
 /* What becomes of a segment: index_put_segment, index_keep_segment. */
 typedef int segment_draft_fn(struct index *x, const struct segment_input *in, uint64_t *ret_bytes,
                              struct bk_error *err);
-/* Make it a segment and start over; nothing happens when it is empty. On error it is kept. */
+/* Make it a segment and start over; nothing happens when it is empty. A chunk that lies in several packs
+ * takes as many segments: no place is forgotten. On error it is kept. */
 int segment_draft_end(struct segment_draft *d, struct index *x, segment_draft_fn *take, uint64_t *ret_bytes,
                       struct bk_error *err) BK_MUST_CHECK;
-/* Put it as a segment and start over; nothing happens when it is empty. On error it is kept. */
+/* The same with index_put_segment. */
 int segment_draft_put(struct segment_draft *d, struct index *x, uint64_t *ret_bytes,
                       struct bk_error *err) BK_MUST_CHECK;
 

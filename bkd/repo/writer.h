@@ -29,8 +29,9 @@ int writer_put(struct writer *w, unsigned lane, enum chunk_kind kind, const void
 /* n of them, in this order: cheaper than one by one. ret: n ids, of no use after an error. */
 int writer_put_many(struct writer *w, unsigned lane, enum chunk_kind kind, const struct suite_piece *chunks,
                     size_t n, chunk_id *ret, struct bk_error *err) BK_MUST_CHECK;
-/* A chunk that is moved: the caller has verified that this is its name, and asked the index, so that both are
- * not done again. What this run has put already is not stored twice. */
+/* As writer_put, for a chunk that is moved: the caller has verified that id is its name and knows that it
+ * lies in no pack that stays; neither is looked at again. What this run put in its segment at hand is not
+ * stored twice. */
 int writer_put_moved(struct writer *w, unsigned lane, enum chunk_kind kind, const chunk_id *id,
                      const void *data, size_t len, struct bk_error *err) BK_MUST_CHECK;
 /* The pack cannot be read, in part at least: what is put from now on and lies nowhere else is stored again.

@@ -61,8 +61,8 @@ typedef struct {
     uint8_t b[SUITE_HASH];
 } segment_name;
 
-/* What a segment is built from. Arrays are borrowed; entries are sorted in place by (id, frame, slot) and
- * equal ids keep the first only. */
+/* What a segment is built from. Arrays are borrowed; entries are sorted in place and equal ids keep the first
+ * only. */
 struct segment_input {
     struct segment_entry *entries;
     size_t n_entries;
@@ -73,6 +73,13 @@ struct segment_input {
     const segment_name *superseded; /* segments that say nothing which this one does not say */
     size_t n_superseded;            /* at most SEGMENT_SUPERSEDED_MAX */
 };
+/* By (id, frame, slot). Ids are hashes: that they are evenly spread makes it fast. */
+void segment_sort(struct segment_entry *e, size_t n);
+/* A segment holds one place of a chunk. Sorts; of the entries of a chunk the first stays and n_entries
+ * becomes how many those are. After them come the places in other packs than that, *ret_elsewhere of them in
+ * no order: for a segment of their own. USAGE and LIMIT as for segment_build; entries are as before then. */
+int segment_unique(struct segment_input *in, size_t *ret_elsewhere, struct bk_error *err) BK_MUST_CHECK;
+
 /* The whole object is appended to out. The same input gives the same bytes.
  *   errors  LIMIT  more than SEGMENT_MAX of anything, or more ids that share 8 bytes than a page holds
  *           USAGE  an entry or frame refers past its table
