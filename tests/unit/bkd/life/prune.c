@@ -186,6 +186,74 @@ static void what_is_needed_stays_and_the_rest_goes(void **state)
     tear_down();
 }
 
+struct flipped {
+    char name[REPO_PATH];
+    uint64_t at;
+};
+struct flips {
+    struct flipped v[8];
+    size_t n, seen;
+};
+
+static int flip_some(void *ctx, const char *name, uint64_t size, struct bk_error *err)
+{
+    (void)err;
+    struct flips *f = ctx;
+    if (f->seen++ % 3 || f->n == BK_COUNT(f->v))
+        return 0;
+    struct flipped *x = &f->v[f->n++];
+    snprintf(x->name, sizeof x->name, "%s", name);
+    x->at = size / 3;
+    return 0;
+}
+
+/* Workers write half-used packs anew side by side; what they cannot read stays where it is, and all else goes
+ * on. */
+static void damaged_packs_that_are_half_used_stay(void **state)
+{
+    (void)state;
+    enum { MANY = 16 };
+    struct bk_error err = { 0 };
+    struct prune_report rep;
+    struct snapshot s[MANY];
+    struct flips f = { 0 };
+    set_up();
+    for (size_t i = 0; i < MANY; i++) {
+        noise(bytes_b, sizeof bytes_b, 100 + i / 2); /* each second one writes both */
+        noise(bytes_c, sizeof bytes_c, 200 + i);
+        put_file("b", bytes_b, sizeof bytes_b);
+        put_file("c", bytes_c, sizeof bytes_c);
+        s[i] = bed_run(&bed);
+    }
+    for (size_t i = 0; i < MANY; i += 2)
+        forget(&s[i]);
+    OK(store_list(bed.mem, "data/", flip_some, &f, &err));
+    assert_true(f.n > 3);
+    for (size_t i = 0; i < f.n; i++)
+        flip(bed.mem, f.v[i].name, f.v[i].at);
+    OK(collect("", false, NULL, &rep, &err));
+    assert_true(rep.n_moved > 3);
+    assert_true(rep.n_deleted > 1);
+    unsigned stayed = 0;
+    for (size_t i = 0; i < f.n; i++) {
+        uint64_t size;
+        if (store_stat(bed.mem, f.v[i].name, &size, &(struct bk_error){ 0 }) != 0)
+            continue;
+        flip(bed.mem, f.v[i].name, f.v[i].at);
+        stayed++;
+    }
+    assert_true(stayed > 0);
+    is_sound();
+    for (size_t i = 0; i < MANY; i++) {
+        noise(bytes_b, sizeof bytes_b, 100 + i / 2);
+        noise(bytes_c, sizeof bytes_c, 200 + i);
+        if (i % 2)
+            has_files(&s[i], true, true);
+        snapshot_clear(&s[i]);
+    }
+    tear_down();
+}
+
 /* Their segments are merged, and what the merged ones supersede waits for the collector on a store like this.
  */
 static void many_small_backups_go_with_their_index(void **state)
@@ -724,6 +792,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_needed_stays_and_the_rest_goes),
+        cmocka_unit_test(damaged_packs_that_are_half_used_stay),
         cmocka_unit_test(many_small_backups_go_with_their_index),
         cmocka_unit_test(who_was_there_before_is_waited_for_and_respected),
         cmocka_unit_test(who_gives_no_sign_of_life_is_fenced),
