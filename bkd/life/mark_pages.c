@@ -38,9 +38,8 @@ static int need_data(struct walk *w, const struct extent *v, size_t n, struct bk
     return 0;
 }
 
-static int fail_missing(struct mark *m, const chunk_id *id, struct bk_error *err)
+static int fail_missing(const chunk_id *id, struct bk_error *err)
 {
-    m->n_missing++;
     char hex[2 * CHUNK_ID + 1];
     object_hex(id->b, CHUNK_ID, hex);
     return bk_fail(err, BK_E_CORRUPT, "chunk %s is needed and in no pack that is there", hex);
@@ -51,8 +50,10 @@ static int push(struct walk *w, const chunk_id *id, bool tree, unsigned depth, s
     if (!depth)
         return 0;
     size_t at = mark_meta_find(w->m, id);
-    if (at == SIZE_MAX)
-        return fail_missing(w->m, id, err);
+    if (at == SIZE_MAX) {
+        w->m->n_missing++;
+        return fail_missing(id, err);
+    }
     if (w->m->metas.v[at].seen)
         return 0;
     w->m->metas.v[at].seen = true;
@@ -142,7 +143,7 @@ static int visit_elsewhere(struct walk *w, const struct pending *p, const struct
         keep_pack(w, &other);
         r = reader_chunk(w->reader, 1, CHUNK_META, &p->id, &w->again, err);
     } else if (r == 0) {
-        r = fail_missing(w->m, &p->id, err);
+        r = fail_missing(&p->id, err);
     }
     return r < 0 ? r : visit(w, p, w->again.data, w->again.len, err);
 }

@@ -122,7 +122,8 @@ static void passed_over(void *ctx, const char *object, const struct bk_error *wh
     (void)why;
 }
 
-/* Last, when all that goes is gone: on a full store there was no room for it before. */
+/* All packs are asked: a segment that turned out damaged while it was written anew is named in part. Last,
+ * when all that goes is gone: on a full store there was no room for it before. */
 static int complete_index(struct prune *p, struct bk_error *err)
 {
     bk_auto(collection_clear) struct collection c = { 0 };

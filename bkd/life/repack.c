@@ -129,8 +129,10 @@ static int is_elsewhere(struct run *x, const chunk_id *id, struct bk_error *err)
     const uint8_t *data;
     size_t len;
     int r = index_find(k->m->index, id, &loc, err);
-    if (r <= 0 || loc.shunned || loc.recovered)
-        return r < 0 ? r : 0;
+    if (r < 0) /* what the index cannot tell is not relied on */
+        return reader_is_damage(r) ? 0 : r;
+    if (r == 0 || loc.shunned || loc.recovered)
+        return 0;
     r = reader_frame(k->reader, x->worker * LANES + VERIFY_LANE, &loc, true, &f, err);
     if (r == 0)
         r = frame_ref_chunk(f, loc.slot, id, &data, &len, err);

@@ -244,8 +244,8 @@ static int sort_out(struct rewrite *w, size_t n, struct bk_error *err)
 
 static int note_done(struct rewrite *w, size_t i, struct bk_error *err)
 {
-    if (!(repo_store(w->p->repo)->can & STORE_CAN_RETAIN))
-        return 0;
+    if (!(repo_store(w->p->repo)->can & STORE_CAN_RETAIN) || !w->draft.n_packs)
+        return 0; /* nothing of it stays: nothing supersedes it */
     w->done_at[w->n_done] = i;
     w->done[w->n_done++] = w->s->name;
     return w->n_done == SEGMENT_SUPERSEDED_MAX ? flush(w, err) : 0;

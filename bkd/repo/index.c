@@ -480,7 +480,8 @@ static int find(struct index *x, const chunk_id *id, const pack_name *not_in, st
 {
     const struct want wants[] = { { .not_in = not_in },
                                   { .not_in = not_in, .recovered = true },
-                                  { .not_in = not_in, .shunned = true } };
+                                  { .not_in = not_in, .shunned = true },
+                                  { .not_in = not_in, .recovered = true, .shunned = true } };
     int bad = 0;
     for (size_t i = 0; i < BK_COUNT(wants); i++) {
         struct bk_error why = { 0 };

@@ -46,9 +46,9 @@ int index_find_elsewhere(struct index *x, const chunk_id *id, const pack_name *n
 int index_has(struct index *x, const chunk_id *id, struct bk_error *err) BK_MUST_CHECK;
 /* A segment that was just put joins. */
 int index_add_segment(struct index *x, const char *object, struct bk_error *err) BK_MUST_CHECK;
-/* Packs that no sound segment names: read their directories, put one new segment for them. Counts packs
- * adopted. Packs whose directory is damaged are scanned frame by frame. From now on a look-up that recovers
- * puts what it finds as well. */
+/* Packs that no sound segment names: read their directories, put new segments for them. Counts packs adopted.
+ * Packs whose directory is damaged are scanned frame by frame. From now on a look-up that recovers puts what
+ * it finds as well, and asks such packs only: a backup stores again what it cannot find. */
 int index_adopt_packs(struct index *x, struct job *j, uint64_t *ret_packs,
                       struct bk_error *err) BK_MUST_CHECK;
 

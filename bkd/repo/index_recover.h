@@ -31,7 +31,8 @@ void index_set_job(struct index *x, struct job *j);
 void index_recovery_puts(struct index *x);
 
 /* index_find for who reads: the first chunk that is not there, or lies behind a damaged page, has the index
- * recovered, once, and all packs asked if that did not find it; other look-ups wait meanwhile. Not for the
+ * recovered, once, and all packs asked if that did not find it (not after
+ * index_adopt_packs); other look-ups wait meanwhile. Not for the
  * write path, where "not there" is usual. */
 int index_locate(struct index *x, const chunk_id *id, struct chunk_loc *ret,
                  struct bk_error *err) BK_MUST_CHECK;

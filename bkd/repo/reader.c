@@ -231,13 +231,15 @@ static int chunk_at(struct reader *r, unsigned lane, enum chunk_kind kind, const
 }
 
 /* A pack that is gone without the index's knowledge is a reason to doubt the index; one that is damaged is
- * none. */
-static bool elsewhere(struct reader *r, const chunk_id *id, const pack_name *not_in, bool gone,
-                      struct chunk_loc *ret)
+ * none. 1, 0, or the code of what ends the run. */
+static int elsewhere(struct reader *r, const chunk_id *id, const pack_name *not_in, bool gone,
+                     struct chunk_loc *ret, struct bk_error *err)
 {
-    struct bk_error ignored = { 0 };
-    int e = gone ? index_locate_elsewhere(r->index, id, not_in, ret, &ignored)
-                 : index_find_elsewhere(r->index, id, not_in, ret, &ignored);
+    struct bk_error why = { 0 };
+    int e = gone ? index_locate_elsewhere(r->index, id, not_in, ret, &why)
+                 : index_find_elsewhere(r->index, id, not_in, ret, &why);
+    if (bk_code_aborts(e))
+        return bk_fail(err, e, "%s", why.text);
     return e == 1;
 }
 
@@ -256,9 +258,15 @@ int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const ch
     e = chunk_at(r, lane, kind, id, &loc, out, err);
     if (reader_is_damage(e) && r->on_damage)
         r->on_damage(r->damage_ctx, &loc.pack);
-    if (reader_is_damage(e) && elsewhere(r, id, &loc.pack, e == BK_E_ABSENT, &other) &&
-        chunk_at(r, lane, kind, id, &other, out, &ignored) == 0)
+    struct bk_error why = { 0 };
+    int there = reader_is_damage(e) ? elsewhere(r, id, &loc.pack, e == BK_E_ABSENT, &other, &why) : 0;
+    if (there == 1 && chunk_at(r, lane, kind, id, &other, out, &ignored) == 0)
         return 0;
+    if (there < 0) {
+        e = there;
+        if (err)
+            *err = why;
+    }
     return e < 0 ? bk_context(err, "chunk %s", hex) : 0;
 }
 

@@ -27,8 +27,10 @@ int segment_draft_add(struct segment_draft *d, const struct segment_pack *p, con
 /* What becomes of a segment: index_put_segment, index_keep_segment. */
 typedef int segment_draft_fn(struct index *x, const struct segment_input *in, uint64_t *ret_bytes,
                              struct bk_error *err);
-/* Make it a segment and start over; nothing happens when it is empty. A chunk that lies in several packs
- * takes as many segments: no place is forgotten. On error it is kept. */
+/* Make it a segment and start over; nothing happens when it is empty. A segment holds one place of a chunk,
+ * so that packs which have a chunk in common go into different segments, each with all that is in it: no
+ * place is forgotten, and a pack that is named is known in full. On error the draft is kept; some of it may
+ * have been put. */
 int segment_draft_end(struct segment_draft *d, struct index *x, segment_draft_fn *take, uint64_t *ret_bytes,
                       struct bk_error *err) BK_MUST_CHECK;
 /* The same with index_put_segment. */

@@ -70,15 +70,12 @@ struct segment_input {
     size_t n_frames;
     const struct segment_pack *packs;
     size_t n_packs;
-    const segment_name *superseded; /* segments that say nothing which this one does not say */
+    const segment_name *superseded; /* segments that say nothing which this one and those put before it do not
+                                       say, but for packs that go */
     size_t n_superseded;            /* at most SEGMENT_SUPERSEDED_MAX */
 };
 /* By (id, frame, slot). Ids are hashes: that they are evenly spread makes it fast. */
 void segment_sort(struct segment_entry *e, size_t n);
-/* A segment holds one place of a chunk. Sorts; of the entries of a chunk the first stays and n_entries
- * becomes how many those are. After them come the places in other packs than that, *ret_elsewhere of them in
- * no order: for a segment of their own. USAGE and LIMIT as for segment_build; entries are as before then. */
-int segment_unique(struct segment_input *in, size_t *ret_elsewhere, struct bk_error *err) BK_MUST_CHECK;
 
 /* The whole object is appended to out. The same input gives the same bytes.
  *   errors  LIMIT  more than SEGMENT_MAX of anything, or more ids that share 8 bytes than a page holds

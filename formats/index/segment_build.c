@@ -71,29 +71,15 @@ void segment_sort(struct segment_entry *e, size_t n)
         sort_entries(e, n);
 }
 
-static bool same_pack(const struct segment_input *in, const struct segment_entry *a,
-                      const struct segment_entry *b)
+static size_t sort_unique(struct segment_entry *e, size_t n)
 {
-    const struct segment_pack *x = &in->packs[in->frames[a->frame].pack];
-    const struct segment_pack *y = &in->packs[in->frames[b->frame].pack];
-    return x == y || memcmp(x->name.b, y->name.b, sizeof x->name.b) == 0;
-}
-
-/* Those that stay, then those elsewhere, then entries that are done with. */
-static size_t sort_unique(const struct segment_input *in, size_t *ret_elsewhere)
-{
-    struct segment_entry *e = in->entries;
-    size_t kept = 0, elsewhere = 0;
-    segment_sort(e, in->n_entries);
-    for (size_t i = 0; i < in->n_entries; i++) {
-        struct segment_entry at = e[i];
-        if (!kept || chunk_id_cmp(&e[kept - 1].id, &at.id) != 0) {
-            e[kept + elsewhere] = e[kept];
-            e[kept++] = at;
-        } else if (!same_pack(in, &e[kept - 1], &at))
-            e[kept + elsewhere++] = at;
-    }
-    *ret_elsewhere = elsewhere;
+    if (n == 0)
+        return 0;
+    segment_sort(e, n);
+    size_t kept = 1;
+    for (size_t i = 1; i < n; i++)
+        if (chunk_id_cmp(&e[kept - 1].id, &e[i].id) != 0)
+            e[kept++] = e[i];
     return kept;
 }
 
@@ -276,21 +262,13 @@ static int build(struct build *b, const struct keyring *k, struct bk_buf *out, s
     return r;
 }
 
-int segment_unique(struct segment_input *in, size_t *ret_elsewhere, struct bk_error *err)
-{
-    int r = check_input(in, err);
-    if (r == 0)
-        in->n_entries = sort_unique(in, ret_elsewhere);
-    return r;
-}
-
 int segment_build(const struct keyring *k, const struct segment_input *in, struct bk_buf *out,
                   struct bk_error *err)
 {
-    size_t before = out->len, elsewhere;
+    size_t before = out->len;
     int r = check_input(in, err);
     if (r == 0) {
-        struct build b = { .in = in, .n_entries = sort_unique(in, &elsewhere) };
+        struct build b = { .in = in, .n_entries = sort_unique(in->entries, in->n_entries) };
         r = build(&b, k, out, err);
     }
     if (r < 0) {

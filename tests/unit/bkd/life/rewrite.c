@@ -92,10 +92,40 @@ static void two_places_of_a_chunk_outlive_the_rewrite(void **state)
     index_free(x);
 }
 
+/* More than one segment can supersede, and nothing of them stays. */
+static void many_segments_of_which_nothing_stays_go(void **state)
+{
+    (void)state;
+    enum { MANY = 2 * SEGMENT_SUPERSEDED_MAX + 7 };
+    struct bk_error err = { 0 };
+    bk_auto(store_free) struct store *mem = new_repository();
+    bk_auto(repo_free) struct repo *r = open_repository(mem);
+    bk_auto(index_free) struct index *x = open_index(r);
+    static struct pack v[MANY];
+    static struct name_list l;
+    for (uint32_t i = 0; i < MANY; i++) {
+        bk_auto(segment_draft_clear) struct segment_draft d = { 0 };
+        uint64_t bytes;
+        add(&d, DOOMED + i, i * CHUNKS);
+        OK(segment_draft_put(&d, x, &bytes, &err));
+        v[i] = (struct pack){ .name = name_of(DOOMED + i), .flags = PACK_DOOMED };
+    }
+    qsort(v, BK_COUNT(v), sizeof *v, by_name);
+    struct packs packs = { .v = v, .n = BK_COUNT(v) };
+    struct job j = { .n_threads = 1 };
+    OK(job_init(&j, &err));
+    struct prune p = { .repo = r, .job = &j };
+    repo_store(r)->can |= STORE_CAN_RETAIN;
+    OK(rewrite_run(&p, x, &packs, &err));
+    job_clear(&j);
+    assert_int_equal(list_names(mem, "index/", &l), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_places_of_a_chunk_outlive_the_rewrite),
+        cmocka_unit_test(many_segments_of_which_nothing_stays_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,51 +105,6 @@ static int look_up(const struct made *m, const chunk_id *id, struct segment_entr
     return segment_page_find(&m->seg, (uint32_t)page, m->object.data + (size_t)page * SEGMENT_PAGE, id, ret);
 }
 
-/* Each chunk in up to four packs: the first stays, the places in other packs come after, each once or more.
- */
-static void other_places_of_a_chunk_are_handed_back(void **state)
-{
-    (void)state;
-    enum { CHUNKS = 700, N = 4 * CHUNKS, PACKS = 7 };
-    struct bk_error err = { 0 };
-    bk_auto(made_clear) struct made m;
-    static bool want[CHUNKS][PACKS], got[CHUNKS][PACKS];
-    uint64_t seed = 5;
-    fill(&m, N, 50, PACKS);
-    for (size_t i = 0; i < N; i++) {
-        if (i >= CHUNKS)
-            m.entries[i].id = m.entries[fixture_next(&seed) % CHUNKS].id;
-        for (size_t c = 0; c < CHUNKS; c++)
-            if (chunk_id_cmp(&m.entries[c].id, &m.entries[i].id) == 0)
-                want[c][m.frames[m.entries[i].frame].pack] = true;
-    }
-    chunk_id ids[CHUNKS];
-    for (size_t c = 0; c < CHUNKS; c++)
-        ids[c] = m.entries[c].id;
-    struct segment_input in = { .entries = m.entries,
-                                .n_entries = N,
-                                .frames = m.frames,
-                                .n_frames = 50,
-                                .packs = m.packs,
-                                .n_packs = PACKS };
-    for (size_t left = N; left;) {
-        size_t before = in.n_entries = left;
-        assert_ok(segment_unique(&in, &left, &err));
-        assert_in_range(in.n_entries + left, 1, before);
-        for (size_t i = 0; i < in.n_entries; i++) {
-            if (i)
-                assert_true(chunk_id_cmp(&in.entries[i - 1].id, &in.entries[i].id) < 0);
-            for (size_t c = 0; c < CHUNKS; c++)
-                if (chunk_id_cmp(&ids[c], &in.entries[i].id) == 0)
-                    got[c][m.frames[in.entries[i].frame].pack] = true;
-        }
-        if (in.entries == m.entries)
-            assert_int_equal(in.n_entries, CHUNKS);
-        in.entries += in.n_entries;
-    }
-    assert_memory_equal(got, want, sizeof want);
-}
-
 static void every_entry_frame_and_pack_is_found(void **state)
 {
     (void)state;
@@ -401,7 +356,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_entry_frame_and_pack_is_found),
-        cmocka_unit_test(other_places_of_a_chunk_are_handed_back),
         cmocka_unit_test(strangers_are_not_found),
         cmocka_unit_test(walking_the_pages_gives_sorted_unique_entries),
         cmocka_unit_test(equal_prefixes_stay_together),
