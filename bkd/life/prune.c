@@ -114,16 +114,9 @@ static int open_session(struct prune *p, struct bk_error *err)
     return session_open(p->repo, SESSION_COLLECTOR, "prune", &p->session, err);
 }
 
-/* What is damaged was told while marking. */
-static void passed_over(void *ctx, const char *object, const struct bk_error *why)
-{
-    (void)ctx;
-    (void)object;
-    (void)why;
-}
-
 /* All packs are asked: a segment that turned out damaged while it was written anew is named in part. Last,
- * when all that goes is gone: on a full store there was no room for it before. */
+ * when all that goes is gone: on a full store there was no room for it before. What is
+ * damaged was told while marking. */
 static int complete_index(struct prune *p, struct bk_error *err)
 {
     bk_auto(collection_clear) struct collection c = { 0 };
@@ -131,7 +124,7 @@ static int complete_index(struct prune *p, struct bk_error *err)
     uint64_t n;
     int r = collection_read(p->repo, &c, err);
     if (r == 0)
-        r = index_open(p->repo, passed_over, NULL, &x, err);
+        r = index_open(p->repo, index_ignore_damage, NULL, &x, err);
     if (r == 0)
         r = index_guard(x, &c, err);
     if (r < 0)

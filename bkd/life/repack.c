@@ -234,7 +234,7 @@ static int move_all(struct repack *k, struct bk_error *err)
 static unsigned n_workers(const struct repack *k)
 {
     const struct job *j = k->p->job;
-    size_t most = k->n ? 1 + count_runs(k) / 4 : 1;
+    size_t most = 1 + count_runs(k) / 4;
     most = most > WORKERS_MAX ? (size_t)WORKERS_MAX : most;
     most = most > j->n_threads ? j->n_threads : most;
     most = most > j->memory_bytes / 4 / WORKER_BYTES ? j->memory_bytes / 4 / WORKER_BYTES : most;

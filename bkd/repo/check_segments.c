@@ -166,14 +166,6 @@ static int check_segment(struct check *c, const struct names_item *item, uint8_t
     return 0;
 }
 
-/* Told by the scan, which looks at more. */
-static void left_out(void *ctx, const char *object, const struct bk_error *why)
-{
-    (void)ctx;
-    (void)object;
-    (void)why;
-}
-
 static int check_listed(struct check *c, const struct names *list, const struct names *before, bool *ret_gone,
                         struct bk_error *err)
 {
@@ -206,7 +198,7 @@ int check_segments(struct check *c, struct bk_error *err)
         before = list;
     }
     if (r == 0)
-        r = index_open(c->repo, left_out, NULL, &c->index, err);
+        r = index_open(c->repo, index_ignore_damage, NULL, &c->index, err); /* told by the scan */
     if (r < 0)
         return r;
     index_set_job(c->index, c->job);

@@ -231,7 +231,7 @@ static int load_all(struct index *x, index_damage_fn *damaged, void *ctx, struct
     return r < 0 ? r : index_leave_superseded(x, err);
 }
 
-static void ignore_damage(void *ctx, const char *object, const struct bk_error *why)
+void index_ignore_damage(void *ctx, const char *object, const struct bk_error *why)
 {
     (void)ctx;
     (void)object;
@@ -245,7 +245,7 @@ static int refresh(struct index *x, struct bk_error *err)
     struct index_segment *s;
     unsigned damaged = x->n_damaged;
     pthread_mutex_lock(&x->refresh);
-    int r = load_listed(x, ignore_damage, NULL, &l, err);
+    int r = load_listed(x, index_ignore_damage, NULL, &l, err);
     x->n_damaged = damaged;
     for (size_t i = 0; r >= 0 && (s = index_segment_at(x, i)) != NULL; i++)
         if (!s->recovered && atomic_load(&s->damaged) && !names_find(&l, s->object))

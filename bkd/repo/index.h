@@ -27,6 +27,8 @@ struct chunk_loc {
 /* damaged: called per segment that is unreadable or fails its check, which is then left out; may be NULL
  * (then the first such segment fails the open). */
 typedef void index_damage_fn(void *ctx, const char *object, const struct bk_error *why);
+/* For who has told it before, or will. */
+void index_ignore_damage(void *ctx, const char *object, const struct bk_error *why);
 int index_open(struct repo *r, index_damage_fn *damaged, void *ctx, struct index **ret,
                struct bk_error *err) BK_MUST_CHECK;
 /* How many were left out. */

@@ -17,16 +17,10 @@ struct known {
     size_t n, cap;
 };
 
-struct orphan {
-    pack_name name;
-    enum chunk_kind kind;
-    uint64_t bytes;
-};
-
 struct search {
     struct index *x;
     struct known known;
-    struct orphan *v;
+    struct guarded_pack *v;
     size_t n, cap;
 };
 
@@ -62,18 +56,10 @@ static int by_name(const void *a, const void *b)
     return memcmp(a, b, PACK_NAME);
 }
 
-static int by_orphan(const void *a, const void *b)
-{
-    const struct orphan *x = a, *y = b;
-    if (x->kind != y->kind)
-        return x->kind < y->kind ? -1 : 1;
-    return memcmp(x->name.b, y->name.b, PACK_NAME);
-}
-
 static int note_orphan(void *ctx, const char *name, uint64_t size, struct bk_error *err)
 {
     struct search *s = ctx;
-    struct orphan o = { .bytes = size };
+    struct guarded_pack o = { .bytes = size };
     if (repo_pack_of_path(name, &o.kind, &o.name) != 1)
         return 0;
     if (s->known.n && bsearch(&o.name, s->known.v, s->known.n, sizeof *s->known.v, by_name))
@@ -82,7 +68,7 @@ static int note_orphan(void *ctx, const char *name, uint64_t size, struct bk_err
         return 0;
     if (s->n == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 64;
-        struct orphan *v = reallocarray(s->v, cap, sizeof *v);
+        struct guarded_pack *v = reallocarray(s->v, cap, sizeof *v);
         if (!v)
             return bk_fail(err, BK_E_NOMEM, "no memory for the list of packs");
         s->v = v;
@@ -146,8 +132,8 @@ static int add_scanned(struct adoption *a, struct suite_aead *aead, enum chunk_k
     return pack_directory_add(dir, (uint32_t)offset, stored, h->raw_len, ids, t.n_chunks, err);
 }
 
-static int scan_pack(struct adoption *a, const struct orphan *o, const char *path, struct suite_aead *aead,
-                     struct pack_directory *dir, struct bk_error *err)
+static int scan_pack(struct adoption *a, const struct guarded_pack *o, const char *path,
+                     struct suite_aead *aead, struct pack_directory *dir, struct bk_error *err)
 {
     size_t ceiling = (size_t)repo_config(a->repo)->pack_bytes + 4 * (size_t)FRAME_MAX_STORED;
     bk_auto(bk_buf_clear) struct bk_buf all = BK_BUF(ceiling);
@@ -163,8 +149,8 @@ static int scan_pack(struct adoption *a, const struct orphan *o, const char *pat
 
 static bool is_there(const struct adoption *a, const struct chunk_loc *loc)
 {
-    struct orphan key = { .name = loc->pack, .kind = (enum chunk_kind)loc->kind };
-    return !loc->shunned && bsearch(&key, a->at->v, a->at->n, sizeof key, by_orphan);
+    struct guarded_pack key = { .name = loc->pack, .kind = (enum chunk_kind)loc->kind };
+    return !loc->shunned && bsearch(&key, a->at->v, a->at->n, sizeof key, guarded_pack_cmp);
 }
 
 /* Does a segment say where it is, in a pack that is there? 1, 0 or an error. */
@@ -193,7 +179,7 @@ static int says_more(struct adoption *a, const struct pack_directory *dir, struc
 }
 
 /* 1 adopted, 0 left where it is because nothing in it can be read or all of it is known, or an error. */
-static int adopt_pack(struct adoption *a, const struct orphan *o, struct bk_error *err)
+static int adopt_pack(struct adoption *a, const struct guarded_pack *o, struct bk_error *err)
 {
     bk_auto(pack_directory_clear) struct pack_directory dir = { 0 };
     bk_auto(suite_aead_free) struct suite_aead *aead = NULL;
@@ -234,10 +220,10 @@ static int adopt_all(struct adoption *a, struct search *s, uint64_t *ret_packs, 
 {
     uint64_t n = 0, bytes;
     a->at = s;
-    if (s->n)
-        qsort(s->v, s->n, sizeof *s->v, by_orphan);
-    if (s->n && a->ask == INDEX_ASK_ALL)
+    if (s->n && a->ask == INDEX_ASK_ALL) { /* for is_there */
+        qsort(s->v, s->n, sizeof *s->v, guarded_pack_cmp);
         job_log(a->job, JOB_INFO, "a chunk is in no segment: %zu packs are asked what they hold", s->n);
+    }
     for (size_t i = 0; i < s->n; i++) {
         int r = job_check(a->job, err);
         if (r == 0)

@@ -10,7 +10,7 @@ struct index_guard_state {
     size_t n, cap;
 };
 
-static int cmp(const void *a, const void *b)
+int guarded_pack_cmp(const void *a, const void *b)
 {
     const struct guarded_pack *x = a, *y = b;
     if (x->kind != y->kind)
@@ -49,7 +49,7 @@ static bool trusts(const struct index_guard_state *g, enum chunk_kind kind, cons
     struct guarded_pack key = { .name = *name, .kind = kind };
     if (collection_shuns(g->collection, kind, name))
         return false;
-    return g->n && bsearch(&key, g->v, g->n, sizeof *g->v, cmp);
+    return g->n && bsearch(&key, g->v, g->n, sizeof *g->v, guarded_pack_cmp);
 }
 
 bool index_trusts(const struct index *x, enum chunk_kind kind, const pack_name *name)
@@ -106,7 +106,7 @@ int index_guard(struct index *x, const struct collection *c, struct bk_error *er
     if (r == 0)
         r = store_list(store, "meta/", see_pack, g, err);
     if (r == 0 && g->n)
-        qsort(g->v, g->n, sizeof *g->v, cmp);
+        qsort(g->v, g->n, sizeof *g->v, guarded_pack_cmp);
     struct index_segment *s;
     for (size_t i = 0; r == 0 && (s = index_segment_at(x, i)) != NULL; i++)
         r = index_guard_segment(g, s, err);

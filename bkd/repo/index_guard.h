@@ -22,6 +22,7 @@ struct guarded_pack {
     enum chunk_kind kind;
     uint64_t bytes;
 };
+int guarded_pack_cmp(const void *a, const void *b);
 /* Of the listing, by kind and name; NULL without a guard. */
 const struct guarded_pack *index_guarded_packs(const struct index *x, size_t *ret_n);
 /* Is it there, and not about to go? Without a guard: yes. */

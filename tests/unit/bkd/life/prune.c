@@ -7,6 +7,7 @@
 #include "bkd/life/prune.h"
 #include "bkd/repo/check.h"
 #include "bkd/repo/collection.h"
+#include "bkd/repo/names.h"
 #include "bkd/repo/session.h"
 #include "bkd/repo/sessions.h"
 #include "tests/unit/bkd/repo/index_thin.h"
@@ -188,37 +189,17 @@ static void what_is_needed_stays_and_the_rest_goes(void **state)
     tear_down();
 }
 
-struct flipped {
-    char name[REPO_PATH];
-    uint64_t at;
-};
-struct flips {
-    struct flipped v[8];
-    size_t n, seen;
-};
-
-static int flip_some(void *ctx, const char *name, uint64_t size, struct bk_error *err)
-{
-    (void)err;
-    struct flips *f = ctx;
-    if (f->seen++ % 3 || f->n == BK_COUNT(f->v))
-        return 0;
-    struct flipped *x = &f->v[f->n++];
-    snprintf(x->name, sizeof x->name, "%s", name);
-    x->at = size / 3;
-    return 0;
-}
-
 /* Workers write half-used packs anew side by side; what they cannot read stays where it is, and all else goes
  * on. */
 static void damaged_packs_that_are_half_used_stay(void **state)
 {
     (void)state;
-    enum { MANY = 16 };
+    enum { MANY = 16, FLIPS = 8 };
     struct bk_error err = { 0 };
     struct prune_report rep;
     struct snapshot s[MANY];
-    struct flips f = { 0 };
+    bk_auto(names_clear) struct names packs = { 0 };
+    unsigned flipped = 0, stayed = 0;
     set_up();
     for (size_t i = 0; i < MANY; i++) {
         noise(bytes_b, sizeof bytes_b, 100 + i / 2); /* each second one writes both */
@@ -229,19 +210,19 @@ static void damaged_packs_that_are_half_used_stay(void **state)
     }
     for (size_t i = 0; i < MANY; i += 2)
         forget(&s[i]);
-    OK(store_list(bed.mem, "data/", flip_some, &f, &err));
-    assert_true(f.n > 3);
-    for (size_t i = 0; i < f.n; i++)
-        flip(bed.mem, f.v[i].name, f.v[i].at);
+    OK(names_list(bed.mem, "data/", 1000, &packs, &err));
+    for (; flipped < FLIPS && 3 * flipped < packs.n; flipped++)
+        flip(bed.mem, packs.v[3 * flipped].name, packs.v[3 * flipped].size / 3);
+    assert_true(flipped > 3);
     OK(collect("", false, NULL, &rep, &err));
     assert_true(rep.n_moved > 0);
     assert_true(rep.n_deleted > 0);
-    unsigned stayed = 0;
-    for (size_t i = 0; i < f.n; i++) {
+    for (size_t i = 0; i < flipped; i++) {
+        const struct names_item *p = &packs.v[3 * i];
         uint64_t size;
-        if (store_stat(bed.mem, f.v[i].name, &size, &(struct bk_error){ 0 }) != 0)
+        if (store_stat(bed.mem, p->name, &size, &(struct bk_error){ 0 }) != 0)
             continue;
-        flip(bed.mem, f.v[i].name, f.v[i].at);
+        flip(bed.mem, p->name, p->size / 3);
         stayed++;
     }
     assert_true(stayed > 0);
@@ -767,20 +748,6 @@ static void an_incomplete_index_is_no_reason_to_delete(void **state)
     }
 }
 
-struct segments {
-    char name[8][REPO_PATH];
-    size_t n;
-};
-
-static int note_segment(void *ctx, const char *name, uint64_t size, struct bk_error *err)
-{
-    struct segments *l = ctx;
-    (void)size;
-    (void)err;
-    snprintf(l->name[l->n++], sizeof *l->name, "%s", name);
-    return 0;
-}
-
 /* What lies on it is in packs that are written anew, among others. */
 static void a_rotten_page_of_the_index_stops_no_collection(void **state)
 {
@@ -788,7 +755,7 @@ static void a_rotten_page_of_the_index_stops_no_collection(void **state)
     for (size_t i = 0;; i++) {
         struct bk_error err = { 0 };
         struct prune_report rep;
-        struct segments l = { 0 };
+        bk_auto(names_clear) struct names l = { 0 };
         struct snapshot one, other; /* the folder's page is the same in both, the top's is not */
         set_up();
         max_unused = 0;
@@ -797,9 +764,9 @@ static void a_rotten_page_of_the_index_stops_no_collection(void **state)
         one = bed_run(&bed);
         unlink(at("c"));
         other = bed_run(&bed);
-        OK(store_list(bed.mem, "index/", note_segment, &l, &err));
+        OK(names_list(bed.mem, "index/", 100, &l, &err));
         if (i < l.n) {
-            flip(bed.mem, l.name[i], SEGMENT_PAGE + 40); /* an entry page */
+            flip(bed.mem, l.v[i].name, SEGMENT_PAGE + 40); /* an entry page */
             forget(&first);
             forget(&one);
             OK(collect("", false, NULL, &rep, &err));

@@ -5,17 +5,6 @@
 
 enum { CHUNKS = 10, P = 0, Q = 1, DOOMED = 10 };
 
-static chunk_id id_of(uint32_t i)
-{
-    chunk_id id;
-    uint64_t x = i + 1;
-    for (size_t k = 0; k < sizeof id.b; k++) {
-        x = x * 6364136223846793005u + 1442695040888963407u;
-        id.b[k] = (uint8_t)(x >> 56);
-    }
-    return id;
-}
-
 static pack_name name_of(uint32_t pack)
 {
     pack_name n;

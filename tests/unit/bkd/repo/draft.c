@@ -4,14 +4,6 @@
 
 enum { PACKS = 12, CHUNKS = 40, PER_PACK = 15, TAKEN_MAX = 64 };
 
-static chunk_id id_of(uint32_t i)
-{
-    chunk_id id = { 0 };
-    uint64_t x = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    memcpy(id.b, &x, sizeof x);
-    return id;
-}
-
 /* What segments say: which chunk is where, in which segment; and which packs each names. */
 static bool want[PACKS][CHUNKS], said[PACKS][CHUNKS], names[TAKEN_MAX][PACKS];
 static unsigned n_taken, fails_at, n_superseding, superseding_at;

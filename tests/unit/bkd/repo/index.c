@@ -5,17 +5,6 @@
 
 enum { PACKS = 30, FRAMES = 7, PER_FRAME = 50, PER_PACK = FRAMES * PER_FRAME, IDS = PACKS * PER_PACK };
 
-static chunk_id id_of(uint32_t i)
-{
-    chunk_id id;
-    uint64_t x = i + 1;
-    for (size_t k = 0; k < sizeof id.b; k++) {
-        x = x * 6364136223846793005u + 1442695040888963407u;
-        id.b[k] = (uint8_t)(x >> 56);
-    }
-    return id;
-}
-
 /* Where chunk i is, as the model has it. */
 static struct chunk_loc loc_of(uint32_t i)
 {

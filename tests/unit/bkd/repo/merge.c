@@ -8,18 +8,6 @@
 
 enum { PACKS = 160, PER_PACK = 60 };
 
-/* Numbers that look like hashes. */
-static chunk_id id_of(uint32_t i)
-{
-    chunk_id id;
-    uint64_t x = i + 1;
-    for (size_t k = 0; k < sizeof id.b; k++) {
-        x = x * 6364136223846793005u + 1442695040888963407u;
-        id.b[k] = (uint8_t)(x >> 56);
-    }
-    return id;
-}
-
 /* The model: chunk i is in pack i / PER_PACK, in a frame of its own for each ten, once the pack is named. */
 static bool named[PACKS];
 

@@ -3,7 +3,7 @@
 #include "bkd/repo/pending.h"
 
 /* Few distinct ids, so that they meet: same shard, same slots, wrap-around. */
-static chunk_id id_of(uint32_t i)
+static chunk_id close_id(uint32_t i)
 {
     chunk_id id = { { 0 } };
     id.b[0] = (uint8_t)(i % 3);
@@ -27,7 +27,7 @@ static void behaves_like_a_plain_set(void **state)
     for (int step = 0; step < 200000; step++) {
         x = x * 1664525u + 1013904223u;
         uint32_t i = (x >> 8) % IDS;
-        chunk_id id = id_of(i);
+        chunk_id id = close_id(i);
         assert_int_equal(pending_has(p, &id, NULL), model[i]);
         if (x >> 31) {
             assert_int_equal(pending_add(p, &id, NULL, &err), !model[i]);
@@ -41,7 +41,7 @@ static void behaves_like_a_plain_set(void **state)
         assert_int_equal(step % 1000 ? n : pending_count(p), n);
     }
     for (uint32_t i = 0; i < IDS; i++) {
-        chunk_id id = id_of(i);
+        chunk_id id = close_id(i);
         assert_int_equal(pending_has(p, &id, NULL), model[i]);
     }
 }
@@ -56,7 +56,7 @@ static void *race(void *arg)
     struct racer *r = arg;
     struct bk_error err = { 0 };
     for (uint32_t i = 0; i < 20000; i++) {
-        chunk_id id = id_of(i);
+        chunk_id id = close_id(i);
         if (pending_add(r->p, &id, NULL, &err) == 1)
             r->won++;
     }

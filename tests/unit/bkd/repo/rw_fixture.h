@@ -55,6 +55,18 @@ static inline struct index *open_index(struct repo *r)
     return x;
 }
 
+/* Numbers that look like hashes. */
+static inline chunk_id id_of(uint32_t i)
+{
+    chunk_id id;
+    uint64_t x = i + 1;
+    for (size_t k = 0; k < sizeof id.b; k++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        id.b[k] = (uint8_t)(x >> 56);
+    }
+    return id;
+}
+
 /* Chunk number i of a series: its length and bytes depend on i alone. */
 static inline size_t make_chunk(uint32_t i, uint8_t *out, size_t max)
 {
