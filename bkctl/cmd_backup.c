@@ -1,4 +1,4 @@
-/* backup: files, standard input, or what a command prints. */
+/* backup: files, disks, standard input, or what a command prints. */
 #include <errno.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 #include "bkctl/command.h"
 #include "bkctl/show.h"
 #include "bkd/backup/backup.h"
+#include "bkd/source/image.h"
 
 struct backup_args {
     const char *name, *host;
@@ -19,6 +20,8 @@ struct backup_args {
     bool read_stdin;
     const char *stdin_name, *stdin_command;
     int compression;
+    int disk_format; /* 0: auto, else of image_formats */
+    int audit;       /* per cent */
     bool dry_run;
 };
 
@@ -60,6 +63,12 @@ static const struct opt backup_opts[] = {
             N_("store what the command after -- prints as the stream NAME; no snapshot when it fails"),
             .conflicts = "files-from files-from0"),
     OPT_INT(struct backup_args, compression, 0, "compression", 0, 19, N_("zstd level; 0 stores as it is"),
+            .def = "1"),
+    OPT_CHOICE(struct backup_args, disk_format, 0, "disk-format", "auto|raw|qcow2|vmdk|vhdx|vdi|vpc",
+               N_("what the images given as disk:PATH are (auto: what their name says, else raw)"),
+               .def = "auto"),
+    OPT_INT(struct backup_args, audit, 0, "audit", 0, 100,
+            N_("per cent of the blocks said to be unchanged that are read and compared all the same"),
             .def = "1"),
     OPT_FLAG(struct backup_args, dry_run, 'n', "dry-run", N_("read and compare, store nothing")),
     OPT_END,
@@ -141,6 +150,39 @@ static int from_files(struct app *a, struct repo *repo, const struct backup_comm
     return backup_files(repo, &a->job, c, &f, ret, err);
 }
 
+static int from_disks(struct app *a, struct repo *repo, const struct backup_common *c,
+                      const struct backup_args *x, const struct operands *ops, struct backup_result *ret,
+                      struct bk_error *err)
+{
+    const char *const *v = (const char *const *)ops->v;
+    bk_auto(disks_free) struct disks *source = NULL;
+    int r =
+        disks_plain_new(v, ops->n, x->disk_format ? image_formats[x->disk_format - 1] : NULL, &source, err);
+    if (r < 0)
+        return r;
+    struct backup_disks d = {
+        .source = source, .operands = v, .n_operands = ops->n, .audit_ppm = (unsigned)x->audit * 10000
+    };
+    return backup_disks(repo, &a->job, c, &d, ret, err);
+}
+
+/* Disks or files: *ret. */
+static int check_disks(const struct backup_args *x, const struct operands *ops, bool *ret,
+                       struct bk_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ops->n && !x->stdin_command; i++)
+        n += disks_plain_is(ops->v[i]);
+    *ret = n > 0;
+    if (n && (n < ops->n || x->files_from.n || x->files_from0.n)) {
+        bk_fail(err, BK_E_USAGE, "disks and files do not go into one snapshot");
+        return bk_hint(err, "a file whose name begins with disk: is written ./disk:...");
+    }
+    if (!n && x->disk_format)
+        return bk_fail(err, BK_E_USAGE, "--disk-format is for disks: disk:PATH");
+    return 0;
+}
+
 /* What the options say about where the data comes from must fit the operands. */
 static int check_source(const struct backup_args *x, const struct operands *ops, struct bk_error *err)
 {
@@ -179,7 +221,7 @@ static void look_ahead(void *ctx)
     const struct backup_args *x = e->args;
     bool all = !x->excludes.n && !x->exclude_files.n && !x->exclude_if_present.n && !x->exclude_caches &&
                !x->one_file_system;
-    if (x->stdin_command || x->read_stdin || !all || !e->ops->n)
+    if (x->stdin_command || x->read_stdin || !all || !e->ops->n || disks_plain_is(e->ops->v[0]))
         return;
     struct bk_error ignored = { 0 }; /* the walk reads everything itself then */
     if (ahead_start((const char *const *)e->ops->v, e->ops->n, world_real.now_ns(world_real.ctx), &e->ahead,
@@ -190,7 +232,10 @@ static void look_ahead(void *ctx)
 static int backup_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
     const struct backup_args *x = args;
+    bool disks = false;
     int r = check_source(x, ops, err);
+    if (r == 0)
+        r = check_disks(x, ops, &disks, err);
     bk_auto(repo_free) struct repo *repo = NULL;
     bk_auto(early_clear) struct early early = { .args = x, .ops = ops };
     if (r == 0)
@@ -218,6 +263,8 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
         r = backup_stream(repo, &a->job, &c, x->stdin_command, (const char *const *)ops->v, &result, err);
     else if (x->read_stdin)
         r = backup_stream(repo, &a->job, &c, x->stdin_name ? x->stdin_name : "stdin", NULL, &result, err);
+    else if (disks)
+        r = from_disks(a, repo, &c, x, ops, &result, err);
     else
         r = from_files(a, repo, &c, x, ops, early.ahead, &result, err);
     ui_end(&a->ui);
@@ -226,13 +273,18 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
 
 const struct command cmd_backup = {
     .name = "backup",
-    .summary = N_("Back up files, standard input or what a command prints"),
-    .operands = N_("PATH... | -- CMD ARGS..."),
+    .summary = N_("Back up files, disks, standard input or what a command prints"),
+    .operands = N_("PATH... | disk:PATH... | nbd:URI... | -- CMD ARGS..."),
     .about = N_("Stores a complete snapshot of the paths. Files that did not change since the snapshot it "
                 "compares with (see "
                 "--level) are not read. Files that cannot be read, or that change while they are, are listed "
                 "as exceptions; "
                 "the exit status is then 10.\n\n"
+                "disk:PATH is a disk image or block device, nbd:URI (or the URI alone) an export of an NBD "
+                "server; several are "
+                "stored as one snapshot. All of a disk is read, and only what is new is stored; holes stay "
+                "holes. Nobody may "
+                "write to it meanwhile.\n\n"
                 "An interrupted run leaves no snapshot; what it stored is used by the next one."),
     .opts = backup_opts,
     .args_size = sizeof(struct backup_args),
@@ -242,6 +294,8 @@ const struct command cmd_backup = {
                                           { N_("read everything again"), "bkctl backup --level full /home" },
                                           { N_("a database dump, straight from the command"),
                                             "bkctl backup --stdin-from-command db.sql -- pg_dump mydb" },
+                                          { N_("an image of a virtual machine that is shut down"),
+                                            "bkctl backup --name web disk:/var/lib/images/web.qcow2" },
                                           { 0 } },
     .run = backup_run,
 };

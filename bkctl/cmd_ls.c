@@ -90,9 +90,10 @@ static int ls_run(struct app *a, const void *args, const struct operands *ops, s
     struct listing l = { .a = a, .x = args };
     if (p.stream || !p.path[0])
         list_streams(&l, p.snap, p.path);
-    if (!p.stream && p.node.e.type == TREE_DIR && !l.x->recursive)
+    bool tree = !p.stream && snapshot_stream_of(p.snap, STREAM_TREE);
+    if (tree && p.node.e.type == TREE_DIR && !l.x->recursive)
         r = list_dir(&l, &v, &p, err);
-    else if (!p.stream)
+    else if (tree)
         r = browse_walk(v.reader, 0, &p.node.e, p.path, strlen(p.path), on_walk, &l, err);
     if (r == 0 && a->g.json) {
         json_t *o = show_record("result");

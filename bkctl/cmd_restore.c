@@ -1,10 +1,12 @@
-/* restore: files out of a snapshot, to a new place or in place. */
+/* restore: files or disks out of a snapshot, to a new place or in place. */
 #include "bkctl/paths.h"
 #include "bkctl/show.h"
-#include "bkd/restore/restore.h"
+#include "bkd/restore/disk.h"
+#include "bkd/source/image.h"
 
 struct restore_args {
-    const char *target;
+    const char *target, *to;
+    int format; /* 0: auto, else of image_formats */
     bool in_place, overwrite, delete_extra, verify, dry_run, strip, numeric_owner, no_owner, compare,
         no_sparse;
     struct opt_list includes, excludes;
@@ -12,7 +14,12 @@ struct restore_args {
 
 static const struct opt restore_opts[] = {
     OPT_STR(struct restore_args, target, 't', "target", N_("DIR"), N_("restore below DIR"),
-            .conflicts = "in-place"),
+            .conflicts = "in-place to"),
+    OPT_STR(struct restore_args, to, 0, "to", N_("PLACE"),
+            N_("restore one disk or stream to this file, block device or NBD URI"), .conflicts = "in-place"),
+    OPT_CHOICE(struct restore_args, format, 0, "disk-format", "auto|raw|qcow2|vmdk|vhdx|vdi|vpc",
+               N_("write disks as images of this format (auto: what the name of the file says, else raw)"),
+               .def = "auto"),
     OPT_FLAG(struct restore_args, in_place, 0, "in-place",
              N_("restore to where the files were; only what differs is written"), .conflicts = "strip"),
     OPT_FLAG(struct restore_args, overwrite, 0, "overwrite",
@@ -92,15 +99,71 @@ static void print(struct app *a, const struct restore_report *p, const struct re
 
 static int check_target(const struct restore_args *x, const struct operands *ops, struct bk_error *err)
 {
-    if (!x->target && !x->in_place) {
+    if (!x->target && !x->in_place && !x->to) {
         bk_fail(err, BK_E_USAGE, "where to restore to was not given");
-        return bk_hint(err, "use --target DIR, or --in-place for where the files were");
+        return bk_hint(err,
+                       "use --target DIR, --in-place for where the files were, or --to PLACE for a disk");
     }
     if (x->delete_extra && !x->in_place && !x->overwrite)
         return bk_fail(err, BK_E_USAGE, "--delete needs --overwrite or --in-place");
     if (x->strip && ops->n > 2)
         return bk_fail(err, BK_E_USAGE, "--strip needs a single path");
     return 0;
+}
+
+/* A snapshot of disks or streams: no names of files, so none of what is only for files. */
+static int streams(struct app *a, struct repo *repo, const struct restore_args *x, const struct parts *p,
+                   struct restore_report *ret, struct bk_error *err)
+{
+    if (x->in_place || x->strip || x->includes.n || x->excludes.n || x->delete_extra) {
+        bk_fail(err, BK_E_USAGE, "the snapshot holds no files, but disks or streams");
+        return bk_hint(err, "restore them with --target DIR, or one of them with --to PLACE");
+    }
+    struct restore_streams_opts o = {
+        .target = x->target,
+        .to = x->to,
+        .format = x->format ? image_formats[x->format - 1] : NULL,
+        .names = p->paths.v,
+        .n_names = p->paths.n,
+        .overwrite = x->overwrite,
+        .verify = x->verify,
+        .dry_run = x->dry_run,
+        .held = true,
+        .on_problem = on_problem,
+        .ctx = a,
+    };
+    return restore_streams(repo, &a->job, &p->item->snap, &o, ret, err);
+}
+
+static int files(struct app *a, struct repo *repo, const struct restore_args *x, const struct parts *p,
+                 struct restore_report *ret, struct bk_error *err)
+{
+    if (x->to || x->format)
+        return bk_fail(err, BK_E_USAGE, "--to and --disk-format are for disks, and the snapshot holds files");
+    if (x->strip && p->paths.n != 1)
+        return bk_fail(err, BK_E_USAGE, "--strip needs a single path");
+    struct restore_opts o = {
+        .target = x->in_place ? "/" : x->target,
+        .paths = p->paths.v,
+        .n_paths = p->paths.n,
+        .includes = x->includes.v,
+        .n_includes = x->includes.n,
+        .excludes = x->excludes.v,
+        .n_excludes = x->excludes.n,
+        .strip = x->strip,
+        .delete_extra = x->delete_extra,
+        .compare = x->compare,
+        .verify = x->verify,
+        .dry_run = x->dry_run,
+        .held = true,
+        .overwrite = x->overwrite || x->in_place,
+        .no_owner = x->no_owner,
+        .numeric_owner = x->numeric_owner,
+        .sparse_zeroes = !x->no_sparse,
+        .on_problem = on_problem,
+        .ctx = a,
+    };
+    return restore_files(repo, &a->job, &p->item->snap, &o, ret, err);
 }
 
 static int restore_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
@@ -119,35 +182,13 @@ static int restore_run(struct app *a, const void *args, const struct operands *o
         r = app_load_catalog(a, repo, &c, err);
     if (r == 0)
         r = parts_find(&c, ops, &p, err);
-    if (r == 0 && x->strip && p.paths.n != 1)
-        r = bk_fail(err, BK_E_USAGE, "--strip needs a single path");
     if (r == 0)
         r = ui_begin(&a->ui, "restore", err);
     if (r < 0)
         return r;
-    struct restore_opts o = {
-        .target = x->in_place ? "/" : x->target,
-        .paths = p.paths.v,
-        .n_paths = p.paths.n,
-        .includes = x->includes.v,
-        .n_includes = x->includes.n,
-        .excludes = x->excludes.v,
-        .n_excludes = x->excludes.n,
-        .strip = x->strip,
-        .delete_extra = x->delete_extra,
-        .compare = x->compare,
-        .verify = x->verify,
-        .dry_run = x->dry_run,
-        .held = true,
-        .overwrite = x->overwrite || x->in_place,
-        .no_owner = x->no_owner,
-        .numeric_owner = x->numeric_owner,
-        .sparse_zeroes = !x->no_sparse,
-        .on_problem = on_problem,
-        .ctx = a,
-    };
     struct restore_report report = { 0 };
-    r = restore_files(repo, &a->job, &p.item->snap, &o, &report, err);
+    r = snapshot_stream_of(&p.item->snap, STREAM_TREE) ? files(a, repo, x, &p, &report, err)
+                                                       : streams(a, repo, x, &p, &report, err);
     ui_end(&a->ui);
     if (r < 0)
         return r;
@@ -166,7 +207,10 @@ const struct command cmd_restore = {
         "Restores all of the snapshot, or the PATHs only, below --target with their full paths (see "
         "--strip), or "
         "--in-place. With --overwrite or --in-place only what differs is written; --delete makes the result "
-        "exact. What could not be restored or set is listed; the exit status is then 10."),
+        "exact. What could not be restored or set is listed; the exit status is then 10.\n\n"
+        "Of a snapshot of disks each becomes an image below --target, or one of them, SNAP:DISK, goes --to a "
+        "file, a "
+        "block device or an NBD export."),
     .opts = restore_opts,
     .args_size = sizeof(struct restore_args),
     .min_operands = 1,
@@ -177,6 +221,8 @@ const struct command cmd_restore = {
             { N_("one folder's content, verified"),
               "bkctl restore web@latest:/srv/www --strip --target /srv/new --verify" },
             { N_("put /etc back exactly as it was"), "bkctl restore 3f2a91c0:/etc --in-place --delete" },
+            { N_("one disk, as an image for QEMU"),
+              "bkctl restore web@latest:vda --to /var/lib/images/new.qcow2" },
             { 0 } },
     .run = restore_run,
 };

@@ -230,9 +230,16 @@ static void print_backup(const struct snapshot *s, bool dry_run)
     else
         printf(_("snapshot %s of %s (%s)\n"), show_short_id(s->id, id), name, show_level(s->level));
     char files[TEXT_COUNT], dirs[TEXT_COUNT], others[TEXT_COUNT], same[TEXT_COUNT];
-    printf(_("  %s, %s, %s, %s; %s\n"), TEXT_FILES(files, s->n_files), TEXT_DIRS(dirs, s->n_dirs),
-           TEXT_OTHERS(others, s->n_others), text_bytes(s->content_bytes, b1),
-           TEXT_COUNTED(same, "%llu file unchanged", "%llu files unchanged", s->n_unchanged));
+    unsigned long long n_disks = 0;
+    for (size_t i = 0; i < s->n_streams; i++)
+        n_disks += s->streams[i].kind == STREAM_DISK;
+    if (n_disks)
+        printf(ngettext("  %llu disk, %s\n", "  %llu disks, %s\n", n_disks), n_disks,
+               text_bytes(s->content_bytes, b1));
+    else
+        printf(_("  %s, %s, %s, %s; %s\n"), TEXT_FILES(files, s->n_files), TEXT_DIRS(dirs, s->n_dirs),
+               TEXT_OTHERS(others, s->n_others), text_bytes(s->content_bytes, b1),
+               TEXT_COUNTED(same, "%llu file unchanged", "%llu files unchanged", s->n_unchanged));
     printf(_("  read %s, new %s, stored %s in %s\n"), text_bytes(s->read_bytes, b2),
            text_bytes(s->new_bytes, b3), text_bytes(s->stored_bytes, b4),
            text_seconds((double)(s->end_ns - s->start_ns) / 1e9, t));

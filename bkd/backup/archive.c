@@ -313,7 +313,7 @@ int backup_archive(struct repo *repo, struct job *j, const struct backup_common 
     if (strcmp(path, "-") && access(path, R_OK) < 0)
         return bk_fail_errno(err, errno, "archive '%s'", path);
     bk_auto(run_close) struct run run;
-    int r = run_open(&run, repo, j, c, path, false, err);
+    int r = run_open(&run, repo, j, c, path, 0, err);
     if (r < 0)
         return r;
     struct import im = { .run = &run, .path = path, .a = archive_read_new() };

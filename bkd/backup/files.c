@@ -75,7 +75,7 @@ int backup_files(struct repo *repo, struct job *j, const struct backup_common *c
         return r;
 
     bk_auto(run_close) struct run run;
-    r = run_open(&run, repo, j, c, (const char *)name.data, true, err);
+    r = run_open(&run, repo, j, c, (const char *)name.data, STREAM_TREE, err);
     if (r < 0)
         return r;
     if (f->ahead && ahead_started_ns(f->ahead) < run.snap.start_ns) /* that is when reading began */

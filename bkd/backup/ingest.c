@@ -132,6 +132,15 @@ int ingest_data(struct ingest *g, const uint8_t *data, size_t len, struct bk_err
     return cut(g, data, len, true, &used, err);
 }
 
+int ingest_blocks(struct ingest *g, const uint8_t *data, size_t len, size_t block, struct bk_error *err)
+{
+    struct group u = { .n = 0 };
+    int r = 0;
+    for (size_t at = 0; at < len && r == 0; at += block)
+        r = put_chunk(g, &u, data + at, len - at < block ? len - at : block, err);
+    return r < 0 ? r : put_group(g, &u, err);
+}
+
 /* The pieces of a segment with very many extents are closed early: a leaf has a ceiling. */
 static int close_if_full(struct ingest *g, struct pieces *out, struct bk_error *err)
 {

@@ -40,6 +40,9 @@ void ingest_close(struct ingest *g);
 
 /* Cut data completely (at_end) into chunks, put them, append the extents to g->x. data may be g->buf. */
 int ingest_data(struct ingest *g, const uint8_t *data, size_t len, struct bk_error *err) BK_MUST_CHECK;
+/* The same for blocks of `block` bytes, the last one of what is left. */
+int ingest_blocks(struct ingest *g, const uint8_t *data, size_t len, size_t block,
+                  struct bk_error *err) BK_MUST_CHECK;
 int ingest_blank(struct ingest *g, enum extent_kind kind, uint64_t len, struct bk_error *err) BK_MUST_CHECK;
 
 /* Small files are named and put several at a time, which is cheaper:

@@ -68,14 +68,14 @@ static int describe(struct run *r, const char *what, struct bk_error *err)
 }
 
 /* What to compare with. Without a fitting one the run becomes a full. */
-static void choose_parent(struct run *r, bool compares)
+static void choose_parent(struct run *r, enum stream_kind compares)
 {
     enum snapshot_level level = compares ? r->common->level : LEVEL_FULL;
     if (level == LEVEL_DIFFERENTIAL)
         r->parent = catalog_newest(&r->catalog, r->snap.name, LEVEL_FULL);
     else if (level == LEVEL_INCREMENTAL)
         r->parent = catalog_newest(&r->catalog, r->snap.name, 0);
-    if (r->parent && !snapshot_stream_of(&r->parent->snap, STREAM_TREE))
+    if (r->parent && !snapshot_stream_of(&r->parent->snap, compares))
         r->parent = NULL;
     r->snap.level = r->parent ? level : LEVEL_FULL;
     if (r->parent) {
@@ -119,7 +119,7 @@ static int adopt(struct run *r, struct bk_error *err)
     return e;
 }
 
-static int open_repo(struct run *r, bool compares, struct bk_error *err)
+static int open_repo(struct run *r, enum stream_kind compares, struct bk_error *err)
 {
     int e = catalog_load(r->repo, report_damage, r, &r->catalog, err);
     if (e < 0)
@@ -150,7 +150,7 @@ static void distrust(void *ctx, const pack_name *pack)
 }
 
 int run_open(struct run *r, struct repo *repo, struct job *j, const struct backup_common *c, const char *what,
-             bool compares, struct bk_error *err)
+             enum stream_kind compares, struct bk_error *err)
 {
     *r = (struct run){ .repo = repo, .job = j, .common = c };
     troubles_init(&r->troubles, c, j);

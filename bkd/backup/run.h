@@ -32,10 +32,10 @@ struct run {
     bool committed;
 };
 
-/* what: default name without the host: "PATH,PATH", a stream's name. compares: the source can compare with a
- * parent. */
+/* what: default name without the host: "PATH,PATH", a stream's name. compares: the kind of stream that a
+ * parent must have; 0: nothing is compared. */
 int run_open(struct run *r, struct repo *repo, struct job *j, const struct backup_common *c, const char *what,
-             bool compares, struct bk_error *err) BK_MUST_CHECK;
+             enum stream_kind compares, struct bk_error *err) BK_MUST_CHECK;
 /* A stream of the snapshot; the name is copied. */
 int run_add_stream(struct run *r, enum stream_kind kind, const char *name, const struct tree_dir *tree,
                    const struct content *content, struct bk_error *err) BK_MUST_CHECK;

@@ -1,7 +1,7 @@
 /* backup_stream: what a command writes becomes a blob. */
 #include <errno.h>
 
-#include "bkd/backup/child.h"
+#include "bkd/job/child.h"
 #include "bkd/backup/run.h"
 
 static int read_all(struct run *run, struct child *c, struct ingest *g, struct content *ret,
@@ -31,7 +31,7 @@ int backup_stream(struct repo *repo, struct job *j, const struct backup_common *
     if (!stream || !*stream)
         return bk_fail(err, BK_E_USAGE, "a stream needs a name");
     bk_auto(run_close) struct run run;
-    int r = run_open(&run, repo, j, c, stream, false, err);
+    int r = run_open(&run, repo, j, c, stream, 0, err);
     if (r < 0)
         return r;
     bk_auto(child_free) struct child *child = NULL;

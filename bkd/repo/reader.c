@@ -359,3 +359,17 @@ int reader_run(struct reader *r, unsigned lane, const struct chunk_loc *locs, si
     }
     return 0;
 }
+
+int reader_matches(struct reader *r, unsigned lane, const struct extent *x, const void *data,
+                   struct bk_error *err)
+{
+    chunk_id id;
+    int e = chunk_name(repo_namer(r->repo), CHUNK_DATA, data, (size_t)x->len, &id, err);
+    if (e < 0 || (!x->off && chunk_id_cmp(&id, &x->id) == 0))
+        return e < 0 ? e : 1;
+    bk_auto(bk_buf_clear) struct bk_buf chunk = BK_BUF(CHUNK_MAX);
+    e = reader_chunk(r, lane, CHUNK_DATA, &x->id, &chunk, err);
+    return e < 0 ? e
+                 : x->off <= chunk.len && x->len <= chunk.len - x->off &&
+                       !memcmp(chunk.data + x->off, data, (size_t)x->len);
+}

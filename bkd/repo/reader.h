@@ -7,6 +7,7 @@
 #define BKD_REPO_READER_H
 
 #include "bkd/repo/index.h"
+#include "formats/content/content.h"
 
 struct reader;
 int reader_new(struct repo *r, struct index *x, unsigned n_lanes, size_t cache_bytes, struct reader **ret,
@@ -27,6 +28,11 @@ bool reader_is_damage(int code);
  * the index does not know it. */
 int reader_chunk(struct reader *r, unsigned lane, enum chunk_kind kind, const chunk_id *id,
                  struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;
+
+/* Are these x->len bytes, at most CHUNK_MAX, what the DATA extent x holds? A whole chunk proves itself by its
+ * name, a part of one is compared with the chunk. 1, 0, or an error of reader_chunk. */
+int reader_matches(struct reader *r, unsigned lane, const struct extent *x, const void *data,
+                   struct bk_error *err) BK_MUST_CHECK;
 
 /* A decoded frame, shared and counted. */
 struct frame_ref;

@@ -8,8 +8,7 @@
 enum { WINDOW_FIRST = 2048, WINDOW_ITEMS = 32768, WINDOWS = 3 };
 
 /* Measured rates behind the estimate of a dry run; docs/design/restore.md. */
-#define RATE_DECODE 0.8e9 /* bytes of content per second and thread: decrypt, decompress, name, write */
-#define COST_ENTRY 25e-6  /* seconds of one thread to create, set and close a small file */
+#define COST_ENTRY 25e-6 /* seconds of one thread to create, set and close a small file */
 
 static void end_dir(void *ctx, struct tdir *d, int fd, const struct bk_error *why)
 {
@@ -219,7 +218,7 @@ static void report(struct run *r, struct restore_report *ret)
                                     .bytes_to_read = t.stored_bytes,
                                     .bytes_verified = atomic_load(&r->bytes_verified) };
     double threads = r->lane;
-    ret->seconds_estimated = ((double)t.raw_bytes / RATE_DECODE +
+    ret->seconds_estimated = ((double)t.raw_bytes / RESTORE_RATE_DECODE +
                               (double)(ret->n_files + ret->n_dirs + ret->n_others) * COST_ENTRY) /
                              threads;
 }

@@ -35,6 +35,9 @@ struct restore_opts {
     void *ctx;
 };
 
+/* Bytes of content per second and thread: decrypt, decompress, name, write; docs/design/restore.md. */
+#define RESTORE_RATE_DECODE 0.8e9
+
 struct restore_report {
     uint64_t n_files, n_dirs, n_others, n_kept, n_deleted, n_problems;
     uint64_t bytes;         /* of content restored */

@@ -65,7 +65,6 @@ static int check_zero(const struct reading *g, uint64_t at, uint64_t len, struct
     return 0;
 }
 
-/* A whole chunk proves itself by its name; a part of one is compared with the chunk. */
 static int check_extent(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err)
 {
     struct reading *g = ctx;
@@ -78,15 +77,8 @@ static int check_extent(void *ctx, uint64_t offset, const struct extent *x, stru
     } else if (x->len > CHUNK_MAX) {
         rc = bk_fail(err, BK_E_CORRUPT, "an extent is longer than any chunk");
     } else if ((rc = read_back(g, offset, (size_t)x->len, err)) == 0) {
-        chunk_id id;
-        rc = chunk_name(repo_namer(r->repo), CHUNK_DATA, g->buf, (size_t)x->len, &id, err);
-        if (rc == 0 && (x->off || chunk_id_cmp(&id, &x->id) != 0)) {
-            bk_auto(bk_buf_clear) struct bk_buf chunk = BK_BUF(CHUNK_MAX);
-            rc = reader_chunk(r->reader, g->worker, CHUNK_DATA, &x->id, &chunk, err);
-            if (rc == 0 && (x->off > chunk.len || x->len > chunk.len - x->off ||
-                            memcmp(chunk.data + x->off, g->buf, (size_t)x->len) != 0))
-                rc = differs(offset, x->len, err);
-        }
+        int same = reader_matches(r->reader, g->worker, x, g->buf, err);
+        rc = same < 0 ? same : same ? 0 : differs(offset, x->len, err);
     }
     if (rc == 0) {
         atomic_fetch_add_explicit(&r->bytes_verified, x->len, memory_order_relaxed);

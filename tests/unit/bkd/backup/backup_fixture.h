@@ -138,6 +138,17 @@ static inline void view_file_is(struct view *v, const char *name, const void *da
     node_clear(&n);
 }
 
+/* Each object of that prefix damaged at a byte. */
+static inline void flip_all(struct store *s, const char *prefix, size_t at_byte)
+{
+    struct bk_error err = { 0 };
+    bk_auto(names_clear) struct names list = { 0 };
+    OK(names_list(s, prefix, 1000, &list, &err));
+    assert_true(list.n > 0);
+    for (size_t i = 0; i < list.n; i++)
+        flip(s, list.v[i].name, at_byte);
+}
+
 /* Bytes that do not compress and differ by seed. */
 static inline void noise(uint8_t *p, size_t len, uint64_t seed)
 {

@@ -471,16 +471,6 @@ static void attributes_left_out_once_come_with_the_next_run(void **state)
     bed_free(&b);
 }
 
-static void flip_all(struct store *s, const char *prefix, size_t at_byte)
-{
-    struct bk_error err = { 0 };
-    bk_auto(names_clear) struct names list = { 0 };
-    OK(names_list(s, prefix, 1000, &list, &err));
-    assert_true(list.n > 0);
-    for (size_t i = 0; i < list.n; i++)
-        flip(s, list.v[i].name, at_byte);
-}
-
 static void a_damaged_parent_costs_a_comparison_and_is_made_good(void **state)
 {
     (void)state;

@@ -1,17 +1,21 @@
-/* A command whose standard output is the source.
+/* A command that runs beside us: one whose standard output is read, or a server on a socket of ours.
  *
- *     child_start -> child_read ... -> child_finish -> child_free (kills and reaps what still runs)
+ *     child_start | child_serve -> child_read ... -> child_finish -> child_free (kills and reaps what still
+ * runs)
  *
  * The command gets its own process group, so that all of it can be stopped, and /dev/null to read from. Its
  * standard error is kept, the end of it. One thread. */
-#ifndef BKD_BACKUP_CHILD_H
-#define BKD_BACKUP_CHILD_H
+#ifndef BKD_JOB_CHILD_H
+#define BKD_JOB_CHILD_H
 
 #include "bkd/job/job.h"
 
 struct child;
 /* argv NULL: no command, standard input is read. ABSENT, PERM: it cannot be run. */
 int child_start(const char *const *argv, struct child **ret, struct bk_error *err) BK_MUST_CHECK;
+/* The same with a socket that listens as its descriptor 3, announced as systemd does (LISTEN_PID,
+ * LISTEN_FDS). */
+int child_serve(const char *const *argv, int socket, struct child **ret, struct bk_error *err) BK_MUST_CHECK;
 /* Some bytes, *ret 0 at the end. CANCELLED, IO. */
 int child_read(struct child *c, struct job *j, void *out, size_t len, size_t *ret,
                struct bk_error *err) BK_MUST_CHECK;

@@ -1,4 +1,4 @@
-#include "bkd/backup/child.h"
+#include "bkd/job/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ struct child {
     size_t tail_len;
 };
 
-static int spawn(struct child *c, const char *const *argv, int out, int errs)
+static int spawn(struct child *c, const char *const *argv, int out, int errs, int socket)
 {
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t at;
@@ -32,6 +32,8 @@ static int spawn(struct child *c, const char *const *argv, int out, int errs)
     posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&fa, out, 1);
     posix_spawn_file_actions_adddup2(&fa, errs, 2);
+    if (socket >= 0)
+        posix_spawn_file_actions_adddup2(&fa, socket, 3);
     posix_spawnattr_init(&at);
     posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setpgroup(&at, 0);
@@ -46,22 +48,14 @@ static int spawn(struct child *c, const char *const *argv, int out, int errs)
     return sys;
 }
 
-int child_start(const char *const *argv, struct child **ret, struct bk_error *err)
+static int start(const char *name, const char *const *argv, int socket, struct child **ret,
+                 struct bk_error *err)
 {
     bk_auto(child_free) struct child *c = calloc(1, sizeof *c);
     if (!c)
         return bk_fail_errno(err, ENOMEM, "start a command");
     c->out = c->errs = -1;
-    if (!argv) {
-        c->out = fcntl(0, F_DUPFD_CLOEXEC, 3);
-        if (c->out < 0)
-            return bk_fail_errno(err, errno, "standard input");
-        *ret = bk_steal(c);
-        return 0;
-    }
-    if (!argv[0])
-        return bk_fail(err, BK_E_USAGE, "no command was given");
-    strncpy(c->name, argv[0], sizeof c->name - 1);
+    strncpy(c->name, name, sizeof c->name - 1);
     int o[2], e[2];
     if (pipe2(o, O_CLOEXEC) < 0)
         return bk_fail_errno(err, errno, "a pipe for '%s'", c->name);
@@ -74,11 +68,51 @@ int child_start(const char *const *argv, struct child **ret, struct bk_error *er
     fcntl(c->errs, F_SETFL, O_NONBLOCK);
     (void)fcntl(c->out, F_SETPIPE_SZ,
                 1 << 20); /* fewer switches; refused past a user's share, then it stays as it is */
-    int sys = spawn(c, argv, o_in, e_in);
+    int sys = spawn(c, argv, o_in, e_in, socket);
     if (sys)
         return bk_fail_errno(err, sys, "run '%s'", c->name);
     *ret = bk_steal(c);
     return 0;
+}
+
+static int read_ours(struct child **ret, struct bk_error *err)
+{
+    bk_auto(child_free) struct child *c = calloc(1, sizeof *c);
+    if (!c)
+        return bk_fail_errno(err, ENOMEM, "read standard input");
+    c->errs = -1;
+    c->out = fcntl(0, F_DUPFD_CLOEXEC, 3);
+    if (c->out < 0)
+        return bk_fail_errno(err, errno, "standard input");
+    *ret = bk_steal(c);
+    return 0;
+}
+
+int child_start(const char *const *argv, struct child **ret, struct bk_error *err)
+{
+    if (!argv)
+        return read_ours(ret, err);
+    if (!argv[0])
+        return bk_fail(err, BK_E_USAGE, "no command was given");
+    return start(argv[0], argv, -1, ret, err);
+}
+
+/* The shell becomes the server; only it knows the number of the process. */
+int child_serve(const char *const *argv, int socket, struct child **ret, struct bk_error *err)
+{
+    static const char *const shell[] = {
+        "/bin/sh", "-c", "command -v \"$1\" >/dev/null || exit 127; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"",
+        "sh"
+    };
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    bk_auto(free) const char **v = calloc(BK_COUNT(shell) + n + 1, sizeof *v);
+    if (!v)
+        return bk_fail_errno(err, ENOMEM, "start a command");
+    memcpy(v, shell, sizeof shell);
+    memcpy(v + BK_COUNT(shell), argv, n * sizeof *v);
+    return start(argv[0], v, socket, ret, err);
 }
 
 /* Keep the end of what the command says. */

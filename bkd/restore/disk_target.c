@@ -1,0 +1,50 @@
+#include "bkd/restore/disk_target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "bkd/source/disks.h"
+#include "bkd/source/image.h"
+
+int disk_target_open(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
+                     struct bk_error *err)
+{
+    const char *uri = disks_uri(o->to), *name = uri ? NULL : image_format_of_name(o->to, NULL);
+    const char *format = o->format ? o->format : name ? name : "raw";
+    if (!image_format_known(format))
+        return bk_fail(err, BK_E_USAGE, "'%s' is no format of disk images that is known", format);
+    if (uri && o->format && strcmp(o->format, "raw"))
+        return bk_fail(err, BK_E_USAGE, "an NBD export takes the bytes of the disk, not a %s image",
+                       o->format);
+    int r;
+    if (!uri && !strcmp(format, "raw"))
+        r = disk_target_file(o, j, ret, err);
+    else
+#if HAVE_NBD
+        r = disk_target_nbd(o, uri ? NULL : format, j, ret, err);
+#else
+        r = bk_fail(err, BK_E_UNSUPPORTED, "this build writes raw disks only: it has no libnbd");
+#endif
+    return r < 0 ? bk_context(err, "%s", o->to) : 0;
+}
+
+void disk_target_free(struct disk_target *t)
+{
+    if (t)
+        t->ops->free(t);
+}
+
+int disk_target_sync_folder(const char *path, struct bk_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    bk_auto(free) char *folder = slash == path ? strdup("/")
+                                 : slash       ? strndup(path, (size_t)(slash - path))
+                                               : strdup(".");
+    if (!folder)
+        return bk_fail_errno(err, ENOMEM, "finish %s", path);
+    bk_auto(close) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return bk_fail_errno(err, errno, "write the folder of %s to the medium", path);
+    return 0;
+}

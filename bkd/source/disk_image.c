@@ -1,0 +1,28 @@
+/* Images of other formats, through a qemu-nbd of our own. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "bkd/source/disk_nbd.h"
+#include "bkd/source/image.h"
+#include "bkd/source/image_serve.h"
+
+int disk_image_open(const char *path, const char *format, const char *bitmap, struct job *j,
+                    struct disk **ret, struct bk_error *err)
+{
+    if (!image_format_known(format))
+        return bk_fail(err, BK_E_UNSUPPORTED, "%s: '%s' is no format of disk images that is known", path,
+                       format);
+    bk_auto(free) struct nbd_link *links = calloc(j->n_threads, sizeof *links);
+    bk_auto(free) char *changes = NULL;
+    if (bitmap && asprintf(&changes, "qemu:dirty-bitmap:%s", bitmap) < 0)
+        changes = NULL;
+    if (!links || (bitmap && !changes))
+        return bk_fail_errno(err, ENOMEM, "open %s", path);
+    const char *contexts[] = { "base:allocation", changes, NULL };
+    const char *more[] = { "-r", bitmap ? "-B" : NULL, bitmap, NULL };
+    struct child *server = NULL;
+    int r = image_serve(path, format, more, j->n_threads, j, contexts, links, &server, err);
+    if (r == 0)
+        r = disk_nbd_over(links, j->n_threads, changes, server, j, ret, err);
+    return r < 0 ? bk_context(err, "%s", path) : 0;
+}
