@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -21,7 +23,7 @@ struct child {
     size_t tail_len;
 };
 
-static int spawn(struct child *c, const char *const *argv, int out, int errs, int socket)
+static int spawn(struct child *c, const char *const *argv, int out, int errs)
 {
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t at;
@@ -32,8 +34,6 @@ static int spawn(struct child *c, const char *const *argv, int out, int errs, in
     posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&fa, out, 1);
     posix_spawn_file_actions_adddup2(&fa, errs, 2);
-    if (socket >= 0)
-        posix_spawn_file_actions_adddup2(&fa, socket, 3);
     posix_spawnattr_init(&at);
     posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setpgroup(&at, 0);
@@ -48,14 +48,66 @@ static int spawn(struct child *c, const char *const *argv, int out, int errs, in
     return sys;
 }
 
-static int start(const char *name, const char *const *argv, int socket, struct child **ret,
-                 struct bk_error *err)
+/* In the child, between fork and exec: nothing that takes a lock. The server ends with us, even when we have
+ * no time to say so. */
+static _Noreturn void become_server(const char *const *argv, char *const *env, char *pid_text, int out,
+                                    int errs, int socket, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    int null = open("/dev/null", O_RDONLY);
+    if (getppid() != parent || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(errs, 2) < 0 ||
+        (socket == 3 ? fcntl(3, F_SETFD, 0) : dup2(socket, 3)) < 0)
+        _exit(126);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    char digits[16];
+    size_t n = 0;
+    for (pid_t p = getpid(); p; p /= 10)
+        digits[n++] = (char)('0' + p % 10);
+    while (n)
+        *pid_text++ = digits[--n];
+    *pid_text = '\0';
+    execvpe(argv[0], (char *const *)argv, env);
+    _exit(127);
+}
+
+/* posix_spawn cannot tell a child its own number. */
+static int spawn_server(struct child *c, const char *const *argv, int out, int errs, int socket)
+{
+    char pid_text[32] = "LISTEN_PID=";
+    size_t n = 0;
+    while (environ[n])
+        n++;
+    bk_auto(free) char **env = calloc(n + 3, sizeof *env);
+    if (!env)
+        return ENOMEM;
+    for (size_t i = n = 0; environ[i]; i++)
+        if (strncmp(environ[i], "LISTEN_", 7))
+            env[n++] = environ[i];
+    env[n++] = pid_text;
+    env[n] = (char[]){ "LISTEN_FDS=1" };
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become_server(argv, env, pid_text + strlen(pid_text), out, errs, socket, parent);
+    if (pid < 0)
+        return errno;
+    c->pid = pid;
+    return 0;
+}
+
+/* socket: -1 or the server's */
+static int start(const char *const *argv, int socket, struct child **ret, struct bk_error *err)
 {
     bk_auto(child_free) struct child *c = calloc(1, sizeof *c);
     if (!c)
         return bk_fail_errno(err, ENOMEM, "start a command");
     c->out = c->errs = -1;
-    strncpy(c->name, name, sizeof c->name - 1);
+    strncpy(c->name, argv[0], sizeof c->name - 1);
     int o[2], e[2];
     if (pipe2(o, O_CLOEXEC) < 0)
         return bk_fail_errno(err, errno, "a pipe for '%s'", c->name);
@@ -68,7 +120,7 @@ static int start(const char *name, const char *const *argv, int socket, struct c
     fcntl(c->errs, F_SETFL, O_NONBLOCK);
     (void)fcntl(c->out, F_SETPIPE_SZ,
                 1 << 20); /* fewer switches; refused past a user's share, then it stays as it is */
-    int sys = spawn(c, argv, o_in, e_in, socket);
+    int sys = socket < 0 ? spawn(c, argv, o_in, e_in) : spawn_server(c, argv, o_in, e_in, socket);
     if (sys)
         return bk_fail_errno(err, sys, "run '%s'", c->name);
     *ret = bk_steal(c);
@@ -94,25 +146,12 @@ int child_start(const char *const *argv, struct child **ret, struct bk_error *er
         return read_ours(ret, err);
     if (!argv[0])
         return bk_fail(err, BK_E_USAGE, "no command was given");
-    return start(argv[0], argv, -1, ret, err);
+    return start(argv, -1, ret, err);
 }
 
-/* The shell becomes the server; only it knows the number of the process. */
 int child_serve(const char *const *argv, int socket, struct child **ret, struct bk_error *err)
 {
-    static const char *const shell[] = {
-        "/bin/sh", "-c", "command -v \"$1\" >/dev/null || exit 127; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"",
-        "sh"
-    };
-    size_t n = 0;
-    while (argv[n])
-        n++;
-    bk_auto(free) const char **v = calloc(BK_COUNT(shell) + n + 1, sizeof *v);
-    if (!v)
-        return bk_fail_errno(err, ENOMEM, "start a command");
-    memcpy(v, shell, sizeof shell);
-    memcpy(v + BK_COUNT(shell), argv, n * sizeof *v);
-    return start(argv[0], v, socket, ret, err);
+    return start(argv, socket, ret, err);
 }
 
 /* Keep the end of what the command says. */

@@ -10,6 +10,8 @@
 #include "bkd/restore/disk_target.h"
 #include "bkd/restore/run.h"
 
+enum { BLOCK = 4096 }; /* what a file system allocates */
+
 struct file_target {
     struct disk_target target;
     struct job *job;
@@ -35,6 +37,43 @@ static int said(struct file_target *f, int r, uint64_t n, uint64_t at, struct bk
     return r < 0 ? bk_fail_errno(err, -r, "write %s at %llu", f->path, (unsigned long long)at) : 0;
 }
 
+static int write_whole(int fd, uint64_t at, const uint8_t *p, size_t len)
+{
+    while (len) {
+        ssize_t n = pwrite(fd, p, len, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        at += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Into a hole: blocks of zeroes need not be written. */
+static int write_nonzero(int fd, uint64_t at, const uint8_t *p, size_t len, uint64_t *ret_written)
+{
+    size_t from = 0, i = 0; /* [from, i) is to be written */
+    while (i < len) {
+        size_t n = BLOCK - (size_t)((at + i) % BLOCK);
+        n = n < len - i ? n : len - i;
+        bool zero = !p[i] && !memcmp(p + i, p + i + 1, n - 1);
+        if (zero && i > from) {
+            int r = write_whole(fd, at + from, p + from, i - from);
+            if (r < 0)
+                return r;
+            *ret_written += i - from;
+        }
+        i += n;
+        if (zero)
+            from = i;
+    }
+    *ret_written += len - from;
+    return write_whole(fd, at + from, p + from, len - from);
+}
+
 static int file_write(struct disk_target *t, unsigned worker, uint64_t at, const uint8_t *p, size_t len,
                       struct bk_error *err)
 {
@@ -48,18 +87,8 @@ static int file_write(struct disk_target *t, unsigned worker, uint64_t at, const
         r = delta_write(f->fd, at, p, len, scratch, &n);
         return said(f, r, n, at, err);
     }
-    for (uint64_t to = at; len;) {
-        ssize_t w = pwrite(f->fd, p, len, (off_t)to);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return said(f, -errno, n, to, err);
-        p += w;
-        to += (uint64_t)w;
-        n += (uint64_t)w;
-        len -= (size_t)w;
-    }
-    return said(f, 0, n, at, err);
+    r = write_nonzero(f->fd, at, p, len, &n);
+    return said(f, r, n, at, err);
 }
 
 static int file_zero(struct disk_target *t, unsigned worker, uint64_t at, uint64_t len, bool hole,

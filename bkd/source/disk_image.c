@@ -1,5 +1,6 @@
 /* Images of other formats, through a qemu-nbd of our own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "bkd/source/disk_nbd.h"
@@ -12,6 +13,9 @@ int disk_image_open(const char *path, const char *format, const char *bitmap, st
     if (!image_format_known(format))
         return bk_fail(err, BK_E_UNSUPPORTED, "%s: '%s' is no format of disk images that is known", path,
                        format);
+    bk_auto(close) int probe = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (probe < 0)
+        return bk_fail_errno(err, errno, "open %s", path);
     bk_auto(free) struct nbd_link *links = calloc(j->n_threads, sizeof *links);
     bk_auto(free) char *changes = NULL;
     if (bitmap && asprintf(&changes, "qemu:dirty-bitmap:%s", bitmap) < 0)
