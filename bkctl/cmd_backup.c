@@ -6,7 +6,7 @@
 #include "bkctl/command.h"
 #include "bkctl/show.h"
 #include "bkd/backup/backup.h"
-#include "bkd/source/image.h"
+#include "bkd/source/disk_format.h"
 
 struct backup_args {
     const char *name, *host;
@@ -20,7 +20,7 @@ struct backup_args {
     bool read_stdin;
     const char *stdin_name, *stdin_command;
     int compression;
-    int disk_format; /* 0: auto, else of image_formats */
+    int disk_format; /* 0: auto, else of disk_formats */
     int audit;       /* per cent */
     bool dry_run;
 };
@@ -157,7 +157,7 @@ static int from_disks(struct app *a, struct repo *repo, const struct backup_comm
     const char *const *v = (const char *const *)ops->v;
     bk_auto(disks_free) struct disks *source = NULL;
     int r =
-        disks_plain_new(v, ops->n, x->disk_format ? image_formats[x->disk_format - 1] : NULL, &source, err);
+        disks_plain_new(v, ops->n, x->disk_format ? disk_formats[x->disk_format - 1] : NULL, &source, err);
     if (r < 0)
         return r;
     struct backup_disks d = {

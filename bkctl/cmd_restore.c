@@ -2,11 +2,11 @@
 #include "bkctl/paths.h"
 #include "bkctl/show.h"
 #include "bkd/restore/disk.h"
-#include "bkd/source/image.h"
+#include "bkd/source/disk_format.h"
 
 struct restore_args {
     const char *target, *to;
-    int format; /* 0: auto, else of image_formats */
+    int format; /* 0: auto, else of disk_formats */
     bool in_place, overwrite, delete_extra, verify, dry_run, strip, numeric_owner, no_owner, compare,
         no_sparse;
     struct opt_list includes, excludes;
@@ -122,7 +122,7 @@ static int streams(struct app *a, struct repo *repo, const struct restore_args *
     struct restore_streams_opts o = {
         .target = x->target,
         .to = x->to,
-        .format = x->format ? image_formats[x->format - 1] : NULL,
+        .format = x->format ? disk_formats[x->format - 1] : NULL,
         .names = p->paths.v,
         .n_names = p->paths.n,
         .overwrite = x->overwrite,

@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include "bkd/source/disks.h"
-#include "bkd/source/image.h"
+#include "bkd/source/disk_format.h"
 
 int disk_target_open(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
                      struct bk_error *err)
 {
-    const char *uri = disks_uri(o->to), *name = uri ? NULL : image_format_of_name(o->to, NULL);
+    const char *uri = disks_uri(o->to), *name = uri ? NULL : disk_format_of_name(o->to, NULL);
     const char *format = o->format ? o->format : name ? name : "raw";
-    if (!image_format_known(format))
+    if (!disk_format_known(format))
         return bk_fail(err, BK_E_USAGE, "'%s' is no format of disk images that is known", format);
     if (uri && o->format && strcmp(o->format, "raw"))
         return bk_fail(err, BK_E_USAGE, "an NBD export takes the bytes of the disk, not a %s image",
@@ -21,7 +21,7 @@ int disk_target_open(const struct disk_target_opts *o, struct job *j, struct dis
     if (!uri && !strcmp(format, "raw"))
         r = disk_target_file(o, j, ret, err);
     else
-#if HAVE_NBD
+#if HAVE_DISKS
         r = disk_target_nbd(o, uri ? NULL : format, j, ret, err);
 #else
         r = bk_fail(err, BK_E_UNSUPPORTED, "this build writes raw disks only: it has no libnbd");

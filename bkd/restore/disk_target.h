@@ -30,8 +30,8 @@ struct disk_target {
 
 struct disk_target_opts {
     const char *to; /* a path of a file or block device, or an NBD URI */
-    const char
-        *format;    /* of a file: one of source/image.h; NULL: what the ending of the name says, else raw */
+    const char *
+        format; /* of a file: one of source/disk_format.h; NULL: what the ending of the name says, else raw */
     uint64_t size;  /* bytes of the disk; a device or export may be longer */
     bool overwrite; /* something that is there may be changed */
     unsigned n_workers;

@@ -7,7 +7,7 @@
 
 #include "bkd/restore/disk_target.h"
 #include "bkd/source/disks.h"
-#include "bkd/source/image_serve.h"
+#include "bkd/source/disk_serve.h"
 
 enum {
     WRITE_MAX = 1 << 20,   /* bytes of one request */
@@ -267,7 +267,7 @@ static int make_image(struct nbd_target *n, const struct disk_target_opts *o, co
     }
     const char *none[] = { NULL };
     if (r == 0)
-        r = image_serve(n->temporary, format, none, n->n_workers, n->job, NULL, n->links, &n->server, err);
+        r = disk_serve(n->temporary, format, none, n->n_workers, n->job, NULL, n->links, &n->server, err);
     if (r == 0) {
         n->n_links = n->n_workers;
         n->target.fresh = true;

@@ -4,13 +4,13 @@
 #include <stdio.h>
 
 #include "bkd/source/disk_nbd.h"
-#include "bkd/source/image.h"
-#include "bkd/source/image_serve.h"
+#include "bkd/source/disk_format.h"
+#include "bkd/source/disk_serve.h"
 
 int disk_image_open(const char *path, const char *format, const char *bitmap, struct job *j,
                     struct disk **ret, struct bk_error *err)
 {
-    if (!image_format_known(format))
+    if (!disk_format_known(format))
         return bk_fail(err, BK_E_UNSUPPORTED, "%s: '%s' is no format of disk images that is known", path,
                        format);
     bk_auto(close) int probe = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -25,7 +25,7 @@ int disk_image_open(const char *path, const char *format, const char *bitmap, st
     const char *contexts[] = { "base:allocation", changes, NULL };
     const char *more[] = { "-r", bitmap ? "-B" : NULL, bitmap, NULL };
     struct child *server = NULL;
-    int r = image_serve(path, format, more, j->n_threads, j, contexts, links, &server, err);
+    int r = disk_serve(path, format, more, j->n_threads, j, contexts, links, &server, err);
     if (r == 0)
         r = disk_nbd_over(links, j->n_threads, changes, server, j, ret, err);
     return r < 0 ? bk_context(err, "%s", path) : 0;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bkd/source/disks.h"
-#include "bkd/source/image.h"
+#include "bkd/source/disk_format.h"
 
 struct plain {
     struct disks disks;
@@ -37,11 +37,11 @@ bool disks_plain_is(const char *operand)
 static int choose_format(const char *path, const char *asked, const char **ret, struct bk_error *err)
 {
     const char *base = strrchr(path, '/'), *bytes = NULL;
-    const char *name = image_format_of_name(base ? base + 1 : path, NULL);
+    const char *name = disk_format_of_name(base ? base + 1 : path, NULL);
     *ret = asked ? asked : name ? name : "raw";
     if (asked || name)
         return 0;
-    int r = image_format_of_bytes(path, &bytes, err);
+    int r = disk_format_of_bytes(path, &bytes, err);
     if (r < 0 || !bytes)
         return r;
     bk_fail(err, BK_E_USAGE, "%s begins like a %s image, and its name does not say so", path, bytes);
@@ -61,7 +61,7 @@ static void name_it(const struct disks *s, const char *text, char out[static 256
     snprintf(stem, sizeof stem, "%.*s", (int)(len - from < sizeof stem ? len - from : sizeof stem - 1),
              text + from);
     size_t end = strlen(stem);
-    if (image_format_of_name(stem, &end))
+    if (disk_format_of_name(stem, &end))
         stem[end] = '\0';
     if (!*stem || strchr(stem, ':'))
         strcpy(stem, "disk");
@@ -84,7 +84,7 @@ static int open_one(struct plain *p, struct job *j, const char *operand, struct 
     int r = uri ? 0 : choose_format(path, p->format, &format, err);
     if (r == 0 && format && !strcmp(format, "raw"))
         r = disk_file_open(path, j, &d, err);
-#if HAVE_NBD
+#if HAVE_DISKS
     else if (r == 0 && uri)
         r = disk_nbd_open(&(struct disk_nbd_opts){ .uri = uri }, j, &d, err);
     else if (r == 0)
@@ -127,7 +127,7 @@ int disks_plain_new(const char *const *operands, size_t n, const char *format, s
     for (size_t i = 0; i < n; i++)
         if (!disks_plain_is(operands[i]) || !operands[i][strlen("disk:")])
             return bk_fail(err, BK_E_USAGE, "'%s' is no disk: write disk:PATH or nbd:URI", operands[i]);
-    if (format && !image_format_known(format))
+    if (format && !disk_format_known(format))
         return bk_fail(err, BK_E_USAGE, "'%s' is no format of disk images that is known", format);
     struct plain *p = calloc(1, sizeof *p);
     if (!p)

@@ -1,4 +1,4 @@
-#include "bkd/source/image.h"
+#include "bkd/source/disk_format.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,17 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const image_formats[] = { "raw", "qcow2", "vmdk", "vhdx", "vdi", "vpc", NULL };
+const char *const disk_formats[] = { "raw", "qcow2", "vmdk", "vhdx", "vdi", "vpc", NULL };
 
-bool image_format_known(const char *format)
+bool disk_format_known(const char *format)
 {
-    for (size_t i = 0; image_formats[i]; i++)
-        if (!strcmp(image_formats[i], format))
+    for (size_t i = 0; disk_formats[i]; i++)
+        if (!strcmp(disk_formats[i], format))
             return true;
     return false;
 }
 
-const char *image_format_of_name(const char *name, size_t *ret_stem)
+const char *disk_format_of_name(const char *name, size_t *ret_stem)
 {
     static const struct {
         const char *ending, *format;
@@ -34,7 +34,7 @@ const char *image_format_of_name(const char *name, size_t *ret_stem)
     return NULL;
 }
 
-int image_format_of_bytes(const char *path, const char **ret, struct bk_error *err)
+int disk_format_of_bytes(const char *path, const char **ret, struct bk_error *err)
 {
     static const struct {
         size_t at;

@@ -1,11 +1,11 @@
-#include "bkd/source/image_serve.h"
+#include "bkd/source/disk_serve.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "bkd/source/image.h"
+#include "bkd/source/disk_format.h"
 
 static int options(const char *path, const char *format, char **ret, struct bk_error *err)
 {
@@ -27,8 +27,8 @@ static int options(const char *path, const char *format, char **ret, struct bk_e
     return 0;
 }
 
-int image_serve(const char *path, const char *format, const char *const *more, unsigned n, struct job *j,
-                const char *const *contexts, struct nbd_link *links, struct child **ret, struct bk_error *err)
+int disk_serve(const char *path, const char *format, const char *const *more, unsigned n, struct job *j,
+               const char *const *contexts, struct nbd_link *links, struct child **ret, struct bk_error *err)
 {
     bk_auto(free) char *what = NULL;
     bk_auto(free) int *fds = calloc(n, sizeof *fds);
