@@ -148,15 +148,19 @@ static int suite_of(struct store *s, enum suite_id *ret, struct bk_error *err)
     return r;
 }
 
+static int secret_for(struct store *s, struct secret_source *src, struct secret *ret, struct bk_error *err)
+{
+    int r = src->pem_file ? suite_of(s, &src->suite, err) : 0;
+    return r < 0 ? r : secret_get(src, ret, err);
+}
+
 /* Takes the store in any case. */
 static int unlock(struct app *a, struct store *taken, struct secret_source *src, void (*meanwhile)(void *ctx),
                   void *ctx, struct secret *ret_secret, struct repo **ret, struct bk_error *err)
 {
     bk_auto(store_free) struct store *s = taken;
     bk_auto(secret_clear) struct secret secret = { 0 };
-    int r = src->pem_file ? suite_of(s, &src->suite, err) : 0;
-    if (r == 0)
-        r = secret_get(src, &secret, err);
+    int r = secret_for(s, src, &secret, err);
     if (r < 0)
         return r;
     if (meanwhile)
@@ -176,12 +180,9 @@ static int unlock(struct app *a, struct store *taken, struct secret_source *src,
     return 0;
 }
 
-static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, struct secret *ret_secret,
-                     struct repo **ret, struct bk_error *err)
+static struct secret_source source_of(const struct app *a)
 {
-    struct store *s = NULL;
-    int r = app_open_store(a, &s, err);
-    struct secret_source src = {
+    return (struct secret_source){
         .password_file = a->g.password_file,
         .password_command = a->g.password_command,
         .key_file = a->g.key_file,
@@ -189,6 +190,22 @@ static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, str
         .env = "BKCTL_PASSWORD",
         .prompt = _("Passphrase of the repository: "),
     };
+}
+
+int app_get_secret(struct app *a, struct secret *ret, struct bk_error *err)
+{
+    bk_auto(store_free) struct store *s = NULL;
+    struct secret_source src = source_of(a);
+    int r = app_open_store(a, &s, err);
+    return r < 0 ? r : secret_for(s, &src, ret, err);
+}
+
+static int open_repo(struct app *a, void (*meanwhile)(void *ctx), void *ctx, struct secret *ret_secret,
+                     struct repo **ret, struct bk_error *err)
+{
+    struct store *s = NULL;
+    int r = app_open_store(a, &s, err);
+    struct secret_source src = source_of(a);
     return r < 0 ? r : unlock(a, s, &src, meanwhile, ctx, ret_secret, ret, err);
 }
 

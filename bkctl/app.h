@@ -34,6 +34,7 @@ struct app {
     struct job job;
     struct ui ui;
     struct world world; /* the real one; what stores repair is shown */
+    int exit_status;    /* of a command that was run for the user: bkctl ends with it when all else went well */
 };
 
 int app_init(struct app *a, struct bk_error *err) BK_MUST_CHECK;
@@ -55,6 +56,9 @@ int app_open_repo_while(struct app *a, void (*meanwhile)(void *ctx), void *ctx, 
 struct secret;
 int app_open_repo_with(struct app *a, struct secret *ret_secret, struct repo **ret,
                        struct bk_error *err) BK_MUST_CHECK;
+
+/* Only the secret, for another process that opens the repository; ABSENT when none is there. */
+int app_get_secret(struct app *a, struct secret *ret, struct bk_error *err) BK_MUST_CHECK;
 
 /* Another repository than the one of the global options, with a secret of its own. */
 struct secret_source;

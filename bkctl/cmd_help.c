@@ -37,6 +37,9 @@ static const char *const features[] = {
 #if HAVE_MOUNT
     "mount",
 #endif
+#if HAVE_NBD
+    "nbd",
+#endif
 #if HAVE_RADOS
     "rados",
 #endif

@@ -9,7 +9,7 @@
 
 const struct command *const commands[] = {
     &cmd_init,    &cmd_backup,     &cmd_snapshots, &cmd_ls,     &cmd_find,   &cmd_cat,   &cmd_diff,
-    &cmd_restore, &cmd_mount,      &cmd_export,    &cmd_import, &cmd_check,  &cmd_copy,  &cmd_stats,
+    &cmd_restore, &cmd_mount, &cmd_nbd,     &cmd_export,    &cmd_import, &cmd_check,  &cmd_copy,  &cmd_stats,
     &cmd_key,     &cmd_store,      &cmd_tag,       &cmd_hold,   &cmd_forget, &cmd_prune, &cmd_retention,
     &cmd_scrub,   &cmd_completion, &cmd_version,   &cmd_help,   &cmd_man,    NULL,
 };
@@ -197,5 +197,5 @@ int main(int argc, char **argv)
             a.ui.json_out = stdout;
         ui_error(&a.ui, a.cmd ? a.cmd->name : NULL, &err);
     }
-    return bk_code_exit(r);
+    return r == 0 ? a.exit_status : bk_code_exit(r);
 }

@@ -201,6 +201,16 @@ int reader_frame(struct reader *r, unsigned lane, const struct chunk_loc *loc, b
     return 0;
 }
 
+struct frame_ref *reader_peek(struct reader *r, const struct chunk_loc *loc)
+{
+    return frame_cache_get(r->cache, &loc->pack, loc->offset);
+}
+
+void reader_keep(struct reader *r, struct frame_ref *f)
+{
+    frame_cache_put(r->cache, f);
+}
+
 /* Damage concerns one frame and is passed on; the rest ends the run. */
 bool reader_is_damage(int code)
 {

@@ -39,6 +39,10 @@ struct frame_ref;
 /* loc: of any chunk in it. cached: leave it in the cache for others. */
 int reader_frame(struct reader *r, unsigned lane, const struct chunk_loc *loc, bool cached,
                  struct frame_ref **ret, struct bk_error *err) BK_MUST_CHECK;
+/* The frame if it is in the cache, else NULL: nothing is read. */
+struct frame_ref *reader_peek(struct reader *r, const struct chunk_loc *loc);
+/* Leave a frame in the cache for others: what reader_run gives is not there by itself. */
+void reader_keep(struct reader *r, struct frame_ref *f);
 /* The chunk at a slot, borrowed while the ref is held, its name verified against id (once per frame and
  * slot). */
 int frame_ref_chunk(struct frame_ref *f, uint16_t slot, const chunk_id *id, const uint8_t **ret,

@@ -1,0 +1,200 @@
+/* The processes that bkctl nbd starts: nbdkit, and what stands after "--". */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "bkctl/nbd.h"
+#include "bkctl/nbd_wire.h"
+
+extern char **environ;
+
+enum { LISTEN_FD = 3, CHANNEL_FD = 4, FREE_FD = 10, END_MS = 30000, POLL_MS = 10, ARGS_MAX = 16 };
+
+/* ---- the environment ---- */
+
+/* What the programs of this repository and stores read. It may hold secrets, and others see an environment. */
+static bool is_ours(const char *variable)
+{
+    return !strncmp(variable, "BKCTL_", 6) || !strncmp(variable, "AWS_", 4);
+}
+
+int nbd_child_tell_variables(struct nbd_child *c, struct bk_error *err)
+{
+    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
+    int r = 0;
+    for (char **e = environ; r == 0 && *e; e++) {
+        size_t len = strcspn(*e, "=");
+        if (!is_ours(*e) || !(*e)[len] || memmem(*e, len, "PASSWORD", 8))
+            continue;
+        bk_auto(free) char *name = strndup(*e, len);
+        if (!name)
+            return bk_fail_errno(err, ENOMEM, "start nbdkit");
+        r = nbd_texts_encode(NBD_VARIABLE, name, *e + len + 1, &m, err);
+        if (r == 0)
+            r = nbd_send(c->channel, &m, true, err);
+    }
+    if (m.data)
+        suite_wipe(m.data, m.cap);
+    return r;
+}
+
+/* pid: where the child writes its own number, for that is how it knows that the socket is meant for it. */
+static char **environment(char *pid)
+{
+    static char one[] = "LISTEN_FDS=1";
+    size_t n = 0, at = 0;
+    while (environ[n])
+        n++;
+    char **v = calloc(n + 3, sizeof *v);
+    for (size_t i = 0; v && i < n; i++)
+        if (!is_ours(environ[i]) && strncmp(environ[i], "LISTEN_", 7) != 0)
+            v[at++] = environ[i];
+    if (v) {
+        v[at++] = one;
+        v[at++] = pid;
+    }
+    return v;
+}
+
+/* ---- nbdkit ---- */
+
+/* Beside the program, as in a build folder, or where it was installed. */
+static int find_plugin(char *out, size_t len, struct bk_error *err)
+{
+    static const char name[] = "nbdkit-bkctl-plugin.so";
+    ssize_t n = readlink("/proc/self/exe", out, len - sizeof name);
+    while (n > 0 && out[n - 1] != '/')
+        n--;
+    if (n > 0) {
+        strcpy(out + n, name);
+        if (access(out, R_OK) == 0)
+            return 0;
+    }
+    snprintf(out, len, "%s/%s", NBD_PLUGIN_DIR, name);
+    if (access(out, R_OK) == 0)
+        return 0;
+    bk_fail_errno(err, errno, "find the plugin %s", out);
+    return bk_hint(err, "it belongs beside bkctl, or where the build installed it");
+}
+
+static void default_signals(void)
+{
+    static const int of_ours[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD };
+    for (size_t i = 0; i < BK_COUNT(of_ours); i++)
+        signal(of_ours[i], SIG_DFL);
+}
+
+/* Between fork and exec: no memory is taken, other threads may hold its lock. */
+static void put_number(char *out, pid_t n)
+{
+    char digits[16];
+    size_t len = 0;
+    for (; n; n /= 10)
+        digits[len++] = (char)('0' + n % 10);
+    while (len)
+        *out++ = digits[--len];
+    *out = '\0';
+}
+
+static void become_nbdkit(int listener, int channel, char *const *argv, char *const *env, char *pid)
+{
+    setpgid(0, 0); /* Ctrl-C is for bkctl, which ends it in good order */
+    default_signals();
+    int null = open("/dev/null", O_RDONLY);
+    int l = fcntl(listener, F_DUPFD, FREE_FD), c = fcntl(channel, F_DUPFD, FREE_FD);
+    if (null < 0 || l < 0 || c < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0 || dup2(l, LISTEN_FD) < 0 ||
+        dup2(c, CHANNEL_FD) < 0)
+        _exit(NBD_NO_PROGRAM);
+    close_range(CHANNEL_FD + 1, ~0U, 0);
+    put_number(pid + strlen(pid), getpid());
+    execvpe(argv[0], argv, env);
+    _exit(NBD_NO_PROGRAM);
+}
+
+int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool debug, struct nbd_child *ret,
+                    struct bk_error *err)
+{
+    char plugin[4096], certificates[4096], channel[32], pid[32] = "LISTEN_PID=";
+    const char *argv[ARGS_MAX] = { "nbdkit", "--foreground", "--exit-with-parent", "--readonly", "--newstyle" };
+    size_t n = 5;
+    int r = find_plugin(plugin, sizeof plugin, err), pair[2];
+    if (r < 0)
+        return r;
+    argv[n++] = x->tls_certs ? "--tls=require" : "--tls=off";
+    int len = snprintf(certificates, sizeof certificates, "--tls-certificates=%s",
+                       x->tls_certs ? x->tls_certs : "");
+    if (len < 0 || (size_t)len >= sizeof certificates)
+        return bk_fail(err, BK_E_LIMIT, "the path of the certificates is too long");
+    if (x->tls_certs)
+        argv[n++] = certificates;
+    if (x->tls_verify_peer)
+        argv[n++] = "--tls-verify-peer";
+    if (debug)
+        argv[n++] = "--verbose";
+    argv[n++] = plugin;
+    snprintf(channel, sizeof channel, "channel=%d", CHANNEL_FD);
+    argv[n++] = channel;
+    bk_auto(free) char **env = environment(pid);
+    if (!env)
+        return bk_fail_errno(err, ENOMEM, "start nbdkit");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return bk_fail_errno(err, errno, "start nbdkit");
+    pid_t child = fork();
+    if (child == 0) /* exec does not write to the strings; its prototype is older than const */
+        become_nbdkit(l->fd, pair[1], (char *const *)argv, env, pid);
+    int e = errno;
+    close(pair[1]);
+    if (child < 0) {
+        close(pair[0]);
+        return bk_fail_errno(err, e, "start nbdkit");
+    }
+    *ret = (struct nbd_child){ .pid = child, .channel = pair[0] };
+    return 0;
+}
+
+int nbd_child_end(struct nbd_child *c)
+{
+    int status = -1;
+    if (c->channel >= 0)
+        close(c->channel);
+    c->channel = -1;
+    if (!c->pid)
+        return status;
+    for (int ms = 0;; ms += POLL_MS) {
+        pid_t p = waitpid(c->pid, &status, WNOHANG);
+        if (p != 0 && !(p < 0 && errno == EINTR))
+            break;
+        if (ms >= END_MS)
+            kill(c->pid, SIGKILL);
+        nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
+    }
+    c->pid = 0;
+    return status;
+}
+
+/* ---- what the user wants to run ---- */
+
+int nbd_run_command(char *const *argv, const char *uri, pid_t *ret, struct bk_error *err)
+{
+    if (setenv("uri", uri, 1) < 0 || setenv("BKCTL_NBD_URI", uri, 1) < 0)
+        return bk_fail_errno(err, errno, "run '%s'", argv[0]);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0)
+        return bk_fail_errno(err, errno, "run '%s'", argv[0]);
+    if (child == 0) {
+        default_signals();
+        execvp(argv[0], argv);
+        int e = errno;
+        char buf[128];
+        dprintf(2, "bkctl: %s: %s\n", argv[0], bk_errno_text(e, buf, sizeof buf));
+        _exit(NBD_NO_PROGRAM);
+    }
+    *ret = child;
+    return 0;
+}

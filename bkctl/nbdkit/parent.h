@@ -1,0 +1,35 @@
+/* The plugin's side of the socket pair to bkctl (bkctl/nbd_wire.h): what is to be served comes in, log lines go
+ * out, and when bkctl is gone, however it went, nbdkit ends.
+ *
+ *     parent_hear -> parent_watch -> parent_log, parent_say (any thread) -> parent_leave */
+#ifndef BKCTL_NBDKIT_PARENT_H
+#define BKCTL_NBDKIT_PARENT_H
+
+#include <pthread.h>
+
+#include "bkctl/nbd_wire.h"
+#include "bkd/job/job.h"
+
+struct parent {
+    int fd;
+    struct nbd_setup setup; /* borrows from mem */
+    struct bk_buf mem;
+    char **places; /* owned */
+    size_t n_places;
+    int stop[2]; /* a pipe: its end wakes the watcher */
+    pthread_t watcher;
+    bool watching;
+};
+
+/* All up to GO. Variables are put into this process, where /proc does not show them. */
+int parent_hear(int fd, struct parent *ret, struct bk_error *err) BK_MUST_CHECK;
+/* The secret is not needed any more. */
+void parent_forget_secret(struct parent *p);
+int parent_watch(struct parent *p, struct bk_error *err) BK_MUST_CHECK;
+/* Waits until bkctl takes it. */
+int parent_say(struct parent *p, const struct bk_buf *m, struct bk_error *err) BK_MUST_CHECK;
+/* For job.log; a line that bkctl does not take at once is dropped rather than that a client waits. */
+void parent_log(void *ctx, enum job_level level, const char *text);
+void parent_leave(struct parent *p);
+
+#endif

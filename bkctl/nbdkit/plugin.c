@@ -1,0 +1,235 @@
+/* nbdkit-bkctl-plugin: what nbdkit asks, answered from a repository. Started by `bkctl nbd` only, which tells it
+ * all over a socket pair: `channel=FD` is the only parameter. docs/design/nbd.md */
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include <errno.h>
+#include <libintl.h>
+#include <locale.h>
+#include <string.h>
+
+#include "bkctl/nbdkit/served.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+enum { BLOCK_MIN = 1, BLOCK_PREFERRED = 64 << 10, BLOCK_MAX = 32 << 20 };
+/* Told as data when the map cannot be read there; reading tells what of it is lost. */
+#define UNKNOWN_BYTES ((uint64_t)64 << 20)
+
+static int channel = -1;
+static struct parent parent = { .fd = -1, .stop = { -1, -1 } };
+static struct served served;
+
+/* ---- start and end ---- */
+
+static int plugin_config(const char *key, const char *value)
+{
+    if (strcmp(key, "channel") != 0) {
+        nbdkit_error("unknown parameter %s", key);
+        return -1;
+    }
+    return nbdkit_parse_int("channel", value, &channel);
+}
+
+static int plugin_config_complete(void)
+{
+    if (channel < 0) {
+        nbdkit_error("this plugin is started by: bkctl nbd");
+        return -1;
+    }
+    if (!setlocale(LC_ALL, ""))
+        setlocale(LC_ALL, "C.UTF-8");
+    setlocale(LC_NUMERIC, "C");
+    bindtextdomain("bkctl", LOCALEDIR);
+    bind_textdomain_codeset("bkctl", "UTF-8");
+    return 0;
+}
+
+/* bkctl reports it, once. */
+static int fail(const struct bk_error *why)
+{
+    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
+    struct bk_error err = { 0 };
+    if (parent.fd < 0 || nbd_failed_encode(why, &m, &err) < 0 || parent_say(&parent, &m, &err) < 0)
+        nbdkit_error("%s", why->text);
+    return -1;
+}
+
+static int plugin_get_ready(void)
+{
+    struct bk_error err = { 0 };
+    return parent_hear(channel, &parent, &err) < 0 ? fail(&err) : 0;
+}
+
+static int announce(struct bk_error *err)
+{
+    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < served.n_exports; i++) {
+        const struct export_ *e = &served.exports[i];
+        r = nbd_numbered_encode(NBD_EXPORT, image_size(e->image), e->name, &m, err);
+        if (r == 0)
+            r = parent_say(&parent, &m, err);
+    }
+    if (r == 0)
+        r = nbd_texts_encode(NBD_READY, NULL, NULL, &m, err);
+    return r < 0 ? r : parent_say(&parent, &m, err);
+}
+
+/* Threads may be started from here on. */
+static int plugin_after_fork(void)
+{
+    struct bk_error err = { 0 };
+    int r = parent_watch(&parent, &err);
+    if (r == 0)
+        r = served_open(&parent, &served, &err);
+    if (r == 0)
+        r = announce(&err);
+    return r < 0 ? fail(&err) : 0;
+}
+
+static void plugin_unload(void)
+{
+    served_close(&served);
+    parent_leave(&parent);
+}
+
+/* ---- exports ---- */
+
+static int plugin_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
+{
+    (void)readonly, (void)is_tls;
+    for (size_t i = 0; i < served.n_exports; i++)
+        if (nbdkit_add_export(exports, served.exports[i].name, NULL) < 0)
+            return -1;
+    return 0;
+}
+
+static const char *plugin_default_export(int readonly, int is_tls)
+{
+    (void)readonly, (void)is_tls;
+    return served.n_exports == 1 ? served.exports[0].name : "";
+}
+
+static void *plugin_open(int readonly)
+{
+    (void)readonly;
+    const char *name = nbdkit_export_name();
+    const struct export_ *e = name ? served_find(&served, name) : NULL;
+    if (!e) {
+        nbdkit_error(name && !*name ? "several disks are served here: name one" : "there is no export '%s'",
+                     name ? name : "");
+        nbdkit_set_error(ENOENT);
+        return NULL;
+    }
+    return e->image; /* all clients read the same: nothing is kept for each */
+}
+
+static int64_t plugin_get_size(void *handle)
+{
+    return (int64_t)image_size(handle);
+}
+
+static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
+{
+    (void)handle;
+    *minimum = BLOCK_MIN;
+    *preferred = BLOCK_PREFERRED;
+    *maximum = BLOCK_MAX;
+    return 0;
+}
+
+static int yes(void *handle)
+{
+    (void)handle;
+    return 1;
+}
+
+static int plugin_can_cache(void *handle)
+{
+    (void)handle;
+    return NBDKIT_CACHE_NATIVE;
+}
+
+/* ---- reading ---- */
+
+/* The log has the reason already. */
+static int refuse(const struct bk_error *why)
+{
+    nbdkit_debug("%s", why->text);
+    nbdkit_set_error(why->code == BK_E_NOMEM ? ENOMEM : EIO);
+    return -1;
+}
+
+static int plugin_pread(void *handle, void *out, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    (void)flags;
+    struct bk_error err = { 0 };
+    return image_read(handle, offset, out, count, &err) < 0 ? refuse(&err) : 0;
+}
+
+struct map {
+    struct nbdkit_extents *extents;
+    uint64_t at; /* up to where it is told */
+    bool one;
+};
+
+static int add_extent(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err)
+{
+    static const uint32_t kinds[] = { [EXTENT_DATA] = 0,
+                                      [EXTENT_HOLE] = NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO,
+                                      [EXTENT_ZERO] = NBDKIT_EXTENT_ZERO };
+    struct map *m = ctx;
+    if (nbdkit_add_extent(m->extents, offset, x->len, kinds[x->kind]) < 0)
+        return bk_fail_errno(err, errno ? errno : ENOMEM, "tell the extents");
+    m->at = offset + x->len;
+    return 0;
+}
+
+static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+                          struct nbdkit_extents *extents)
+{
+    (void)flags; /* of one extent only the first is sent, and neighbours of a kind are one */
+    struct bk_error err = { 0 };
+    struct map m = { .extents = extents, .at = offset };
+    if (image_extents(handle, offset, count, add_extent, &m, &err) >= 0)
+        return 0;
+    if (bk_code_aborts(err.code))
+        return refuse(&err);
+    if (m.at > offset) /* asked again, it starts where the damage is */
+        return 0;
+    uint64_t left = image_size(handle) - offset;
+    struct extent unknown = { .kind = EXTENT_DATA, .len = left < UNKNOWN_BYTES ? left : UNKNOWN_BYTES };
+    return add_extent(&m, offset, &unknown, &err) < 0 ? refuse(&err) : 0;
+}
+
+static int plugin_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    (void)flags;
+    image_ahead(handle, offset, count);
+    return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+    .name = "bkctl",
+    .longname = "snapshots of bkctl",
+    .version = BKCTL_VERSION,
+    .description = "Serves disks, streams and files of a snapshot. Started by: bkctl nbd",
+    .config = plugin_config,
+    .config_complete = plugin_config_complete,
+    .get_ready = plugin_get_ready,
+    .after_fork = plugin_after_fork,
+    .unload = plugin_unload,
+    .list_exports = plugin_list_exports,
+    .default_export = plugin_default_export,
+    .open = plugin_open,
+    .get_size = plugin_get_size,
+    .block_size = plugin_block_size,
+    .can_multi_conn = yes,
+    .can_extents = yes,
+    .can_cache = plugin_can_cache,
+    .pread = plugin_pread,
+    .extents = plugin_extents,
+    .cache = plugin_cache,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)
