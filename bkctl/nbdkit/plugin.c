@@ -84,7 +84,11 @@ static int plugin_after_fork(void)
         r = served_open(&parent, &served, &err);
     if (r == 0)
         r = announce(&err);
-    return r < 0 ? fail(&err) : 0;
+    if (r == 0)
+        return 0;
+    fail(&err);
+    served_close(&served); /* nbdkit exits without unload, and the session is to be taken back */
+    return -1;
 }
 
 static void plugin_unload(void)
