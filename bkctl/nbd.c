@@ -197,10 +197,6 @@ static int explain(struct serving *s, struct bk_error *err)
         return err->code;
     }
     int status = nbd_child_end(&s->nbdkit);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == NBD_NO_PROGRAM) {
-        bk_fail(err, BK_E_UNSUPPORTED, "nbdkit cannot be started");
-        return bk_hint(err, "install the package nbdkit");
-    }
     if (WIFSIGNALED(status))
         return bk_fail(err, BK_E_FAILED, "nbdkit was killed by signal %d", WTERMSIG(status));
     return bk_fail(err, BK_E_FAILED, "nbdkit ended with status %d", WEXITSTATUS(status));

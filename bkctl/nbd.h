@@ -46,8 +46,8 @@ struct nbd_child {
     int channel; /* the end that is ours */
 };
 #define NBD_CHILD ((struct nbd_child){ .channel = -1 })
-/* nbdkit, in a process group of its own, with nothing of ours in its environment. UNSUPPORTED: no plugin. That
- * there is no nbdkit shows when it ends (NBD_NO_PROGRAM). */
+/* nbdkit, in a process group of its own, with nothing of ours in its environment. UNSUPPORTED: it is not there.
+ * ABSENT: the plugin is not. */
 enum { NBD_NO_PROGRAM = 127 };
 int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool debug, struct nbd_child *ret,
                     struct bk_error *err) BK_MUST_CHECK;

@@ -144,6 +144,32 @@ gone "$kit"
 wait $client || true
 [ ! -e "$W/stays" ] || fail "the socket is still there"
 
+step "a client that is killed, or hangs up in the middle, takes nobody along"
+serve disk@latest
+for i in {1..5}; do
+    nbdcopy --requests=16 "$uri" null: 2>/dev/null &
+    client=$!
+    nbdcopy "$uri" "$W/out" &
+    other=$!
+    sleep 0.0$((i * 2))
+    kill -KILL $client 2>/dev/null || true
+    wait $client 2>/dev/null || true
+    wait $other || fail "the other client's copy"
+    cmp "$W/disk" "$W/out"
+done
+expect 0 $python -c "
+import nbd
+for i in range(20): # many requests, no answer taken
+    h = nbd.NBD()
+    h.connect_uri('$uri')
+    bufs = [h.aio_pread(nbd.Buffer(1 << 20), i << 20) for i in range(16)]
+    del h"
+[ "$(nbdinfo --size "$uri")" = $((96 << 20)) ] || { cat "$W/log"; fail "it serves no more"; }
+kill -TERM $server
+status_of $server
+[ $rc = 0 ] || { cat "$W/log"; fail "exit status $rc"; }
+gone $kit
+
 step "-- CMD"
 expect 7 bk nbd disk@latest -- sh -c 'exit 7'
 expect 127 bk nbd disk@latest -- "$W/no such program"
