@@ -34,7 +34,7 @@ struct app {
     struct job job;
     struct ui ui;
     struct world world; /* the real one; what stores repair is shown */
-    int exit_status;    /* of a command that was run for the user: bkctl ends with it when all else went well */
+    int exit_status; /* of a command that was run for the user: bkctl ends with it when all else went well */
 };
 
 int app_init(struct app *a, struct bk_error *err) BK_MUST_CHECK;

@@ -19,7 +19,7 @@ struct serving {
     const struct operands *ops;
     struct nbd_listener listener;
     struct nbd_child nbdkit;
-    bool ready, ended; /* nbdkit: it serves; it closed its end */
+    bool ready, ended;   /* nbdkit: it serves; it closed its end */
     struct bk_error why; /* it did not come up: what it says */
     json_t *exports;     /* with --json */
     struct bk_buf uris;  /* without: what is printed, a line each */

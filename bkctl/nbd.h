@@ -1,8 +1,8 @@
 /* Behind `bkctl nbd`: nbdkit runs as a child with our plugin in it, and bkctl looks after it.
  *
  * bkctl listens and hands the socket over, as systemd does, so that clients may connect before nbdkit is up.
- * Repository, secret and places go over a socket pair (nbd_wire.h); the plugin opens the repository. Whichever
- * process ends, the other sees the end of the socket pair and ends too. docs/design/nbd.md */
+ * Repository, secret and places go over a socket pair (nbd_wire.h); the plugin opens the repository.
+ * Whichever process ends, the other sees the end of the socket pair and ends too. docs/design/nbd.md */
 #ifndef BKCTL_NBD_H
 #define BKCTL_NBD_H
 
@@ -26,9 +26,9 @@ int nbd_serve(struct app *a, const struct nbd_args *x, const struct operands *op
 enum { NBD_PATH_MAX = 108 }; /* of a unix socket, with its NUL */
 struct nbd_listener {
     int fd;
-    char socket[NBD_PATH_MAX]; /* "": TCP */
-    char folder[NBD_PATH_MAX]; /* "": none of ours */
-    char where[512];           /* the URI up to the export's name, "nbd+unix:///" */
+    char socket[NBD_PATH_MAX];   /* "": TCP */
+    char folder[NBD_PATH_MAX];   /* "": none of ours */
+    char where[512];             /* the URI up to the export's name, "nbd+unix:///" */
     char tail[4 * NBD_PATH_MAX]; /* what follows it, "?socket=..." */
 };
 #define NBD_LISTENER ((struct nbd_listener){ .fd = -1 })
@@ -46,8 +46,8 @@ struct nbd_child {
     int channel; /* the end that is ours */
 };
 #define NBD_CHILD ((struct nbd_child){ .channel = -1 })
-/* nbdkit, in a process group of its own, with nothing of ours in its environment. UNSUPPORTED: it is not there.
- * ABSENT: the plugin is not. */
+/* nbdkit, in a process group of its own, with nothing of ours in its environment. UNSUPPORTED: it is not
+ * there. ABSENT: the plugin is not. */
 enum { NBD_NO_PROGRAM = 127 };
 int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool debug, struct nbd_child *ret,
                     struct bk_error *err) BK_MUST_CHECK;
@@ -55,7 +55,8 @@ int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool
 int nbd_child_tell_variables(struct nbd_child *c, struct bk_error *err) BK_MUST_CHECK;
 /* Let it end by itself, then by force; its wait status, -1 when it had none. */
 int nbd_child_end(struct nbd_child *c);
-/* For the user: $uri and $BKCTL_NBD_URI are set. errors of fork; a command that cannot be run ends with 127 */
+/* For the user: $uri and $BKCTL_NBD_URI are set. errors of fork; a command that cannot be run ends with 127
+ */
 int nbd_run_command(char *const *argv, const char *uri, pid_t *ret, struct bk_error *err) BK_MUST_CHECK;
 
 #endif

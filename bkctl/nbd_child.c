@@ -18,7 +18,8 @@ enum { LISTEN_FD = 3, CHANNEL_FD = 4, FREE_FD = 10, END_MS = 30000, POLL_MS = 10
 
 /* ---- the environment ---- */
 
-/* What the programs of this repository and stores read. It may hold secrets, and others see an environment. */
+/* What the programs of this repository and stores read. It may hold secrets, and others see an environment.
+ */
 static bool is_ours(const char *variable)
 {
     return !strncmp(variable, "BKCTL_", 6) || !strncmp(variable, "AWS_", 4);
@@ -157,7 +158,8 @@ int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool
                     struct bk_error *err)
 {
     char plugin[4096], certificates[4096], channel[32], pid[32] = "LISTEN_PID=";
-    const char *argv[ARGS_MAX] = { "nbdkit", "--foreground", "--exit-with-parent", "--readonly", "--newstyle" };
+    const char *argv[ARGS_MAX] = { "nbdkit", "--foreground", "--exit-with-parent", "--readonly",
+                                   "--newstyle" };
     size_t n = 5;
     int r = find_plugin(plugin, sizeof plugin, err), pair[2];
     if (r < 0)

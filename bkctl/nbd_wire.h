@@ -4,9 +4,9 @@
  *     bkctl    SETUP, VARIABLE ..., PLACE ..., GO                     then nothing; the end of it ends nbdkit
  *     plugin   LOG ..., then FAILED, or EXPORT ... and READY          then LOG ...; the end of it ends bkctl
  *
- * The secret goes this way, for what stands on a command line or in an environment is seen by others. Both ends
- * are the same build: a message that does not decode is CORRUPT and ends the conversation. A message is a kind
- * (u8) and fields as in formats/base/wire.h; texts end with a NUL. Threads: any may send. */
+ * The secret goes this way, for what stands on a command line or in an environment is seen by others. Both
+ * ends are the same build: a message that does not decode is CORRUPT and ends the conversation. A message is
+ * a kind (u8) and fields as in formats/base/wire.h; texts end with a NUL. Threads: any may send. */
 #ifndef BKCTL_NBD_WIRE_H
 #define BKCTL_NBD_WIRE_H
 

@@ -86,8 +86,8 @@ static void remove_socket(const struct parent *p)
         rmdir(p->setup.folder);
 }
 
-/* bkctl says nothing after GO, so what can be read is its end. Then nobody new gets in, and nbdkit ends in good
- * order, or not in good order where a store that does not answer keeps it. */
+/* bkctl says nothing after GO, so what can be read is its end. Then nobody new gets in, and nbdkit ends in
+ * good order, or not in good order where a store that does not answer keeps it. */
 static void *watch(void *arg)
 {
     struct parent *p = arg;

@@ -1,5 +1,5 @@
-/* The plugin's side of the socket pair to bkctl (bkctl/nbd_wire.h): what is to be served comes in, log lines go
- * out, and when bkctl is gone, however it went, nbdkit ends.
+/* The plugin's side of the socket pair to bkctl (bkctl/nbd_wire.h): what is to be served comes in, log lines
+ * go out, and when bkctl is gone, however it went, nbdkit ends.
  *
  *     parent_hear -> parent_watch -> parent_log, parent_say (any thread) -> parent_leave */
 #ifndef BKCTL_NBDKIT_PARENT_H

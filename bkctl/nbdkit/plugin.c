@@ -1,5 +1,5 @@
-/* nbdkit-bkctl-plugin: what nbdkit asks, answered from a repository. Started by `bkctl nbd` only, which tells it
- * all over a socket pair: `channel=FD` is the only parameter. docs/design/nbd.md */
+/* nbdkit-bkctl-plugin: what nbdkit asks, answered from a repository. Started by `bkctl nbd` only, which tells
+ * it all over a socket pair: `channel=FD` is the only parameter. docs/design/nbd.md */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 

@@ -1,5 +1,5 @@
-/* Frames that are being decoded: who needs one that another thread has in hand waits for it instead of decoding
- * it as well. Neighbouring requests of one client mostly share a frame.
+/* Frames that are being decoded: who needs one that another thread has in hand waits for it instead of
+ * decoding it as well. Neighbouring requests of one client mostly share a frame.
  *
  *     flights_begin -> decode, leave it in the reader's cache -> flights_end
  *
@@ -26,8 +26,8 @@ struct flights {
 };
 void flights_init(struct flights *f);
 void flights_clear(struct flights *f);
-/* true: the frame is the caller's to decode, until flights_end. false: another thread had it and is done (only
- * with wait), or has it; or there is no room. */
+/* true: the frame is the caller's to decode, until flights_end. false: another thread had it and is done
+ * (only with wait), or has it; or there is no room. */
 bool flights_begin(struct flights *f, const struct chunk_loc *loc, bool wait);
 void flights_end(struct flights *f, const struct chunk_loc *loc);
 

@@ -19,7 +19,9 @@ void images_suit(const struct repo *repo, const struct job *j, struct images_opt
     uint64_t near = j->memory_bytes / 32 > ((size_t)8 << 20) ? (uint64_t)8 << 20 : j->memory_bytes / 32;
     *ret = (struct images_opts){
         .n_workers = n ? (unsigned)n : 1,
-        .n_callers = n < 2 ? 4 : n * 2 > CALLERS_MAX ? CALLERS_MAX : (unsigned)n * 2,
+        .n_callers = n < 2                 ? 4
+                     : n * 2 > CALLERS_MAX ? CALLERS_MAX
+                                           : (unsigned)n * 2,
         .page_bytes = pages > PAGES_MAX ? PAGES_MAX : pages,
         .ahead = s->remote ? far : near,
         .ahead_unit = s->remote ? (uint64_t)4 << 20 : (uint64_t)1 << 20,

@@ -2,10 +2,10 @@
  *
  *     images_new -> image_new ... -> image_read | image_extents | image_ahead (any thread) -> images_free
  *
- * A call takes a lane of the reader and waits while none is free. Extent pages stay decoded (pages.h), a frame
- * that two calls need is decoded once (flights.h), and where calls follow each other through the content,
- * workers decode what comes next. Memory: the reader's cache, the pages', and a frame or two per lane.
- * docs/design/nbd.md */
+ * A call takes a lane of the reader and waits while none is free. Extent pages stay decoded (pages.h), a
+ * frame that two calls need is decoded once (flights.h), and where calls follow each other through the
+ * content, workers decode what comes next. Memory: the reader's cache, the pages', and a frame or two per
+ * lane. docs/design/nbd.md */
 #ifndef BKD_RESTORE_IMAGE_H
 #define BKD_RESTORE_IMAGE_H
 
