@@ -45,7 +45,8 @@ int nbd_child_tell_variables(struct nbd_child *c, struct bk_error *err)
     return r;
 }
 
-/* pid: where the child writes its own number, for that is how it knows that the socket is meant for it. */
+/* pid: where the child writes its own number, for that is how it knows that the socket is meant for it; NULL:
+ * there is no socket. */
 static char **environment(char *pid)
 {
     static char one[] = "LISTEN_FDS=1";
@@ -56,7 +57,7 @@ static char **environment(char *pid)
     for (size_t i = 0; v && i < n; i++)
         if (!is_ours(environ[i]) && strncmp(environ[i], "LISTEN_", 7) != 0)
             v[at++] = environ[i];
-    if (v) {
+    if (v && pid) {
         v[at++] = one;
         v[at++] = pid;
     }
@@ -93,11 +94,12 @@ static bool loses_its_way(const unsigned v[static 3])
 }
 
 /* errors: UNSUPPORTED, it is not there */
-static int find_version(char *const *env, unsigned ret[static 3], struct bk_error *err)
+static int find_version(unsigned ret[static 3], struct bk_error *err)
 {
+    bk_auto(free) char **env = environment(NULL);
     char program[] = "nbdkit", option[] = "--version", *argv[] = { program, option, NULL };
     int out[2];
-    if (pipe2(out, O_CLOEXEC) < 0)
+    if (!env || pipe2(out, O_CLOEXEC) < 0)
         return bk_fail_errno(err, errno, "start nbdkit");
     posix_spawn_file_actions_t fa;
     posix_spawn_file_actions_init(&fa);
@@ -173,11 +175,8 @@ int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool
         argv[n++] = certificates;
     if (x->tls_verify_peer)
         argv[n++] = "--tls-verify-peer";
-    bk_auto(free) char **env = environment(pid);
-    if (!env)
-        return bk_fail_errno(err, ENOMEM, "start nbdkit");
     unsigned version[3];
-    if ((r = find_version(env, version, err)) < 0)
+    if ((r = find_version(version, err)) < 0)
         return r;
     if (loses_its_way(version))
         argv[n++] = "--threads=1";
@@ -186,6 +185,9 @@ int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool
     argv[n++] = plugin;
     snprintf(channel, sizeof channel, "channel=%d", CHANNEL_FD);
     argv[n++] = channel;
+    bk_auto(free) char **env = environment(pid);
+    if (!env)
+        return bk_fail_errno(err, ENOMEM, "start nbdkit");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return bk_fail_errno(err, errno, "start nbdkit");
     pid_t child = fork();

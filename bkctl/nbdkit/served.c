@@ -59,11 +59,13 @@ static int open_repo(struct served *s, struct bk_error *err)
         return r;
     (void)bk_steal(store); /* the repository's now */
     unsigned copies = repo_from_copies(s->view.repo);
+    const char *config = copies & REPO_CONFIG_COPY ? "config " : "";
+    const char *slot = copies & REPO_SLOT_COPY ? "keys/ " : "";
+    const char *keyring = copies & REPO_KEYRING_COPY ? "keyring/ " : "";
     if (copies)
         job_log(&s->job, JOB_WARN,
                 "damaged or missing, and read from a copy: %s%s%s; put it right with: bkctl check --heal",
-                copies & REPO_CONFIG_COPY ? "config " : "", copies & REPO_SLOT_COPY ? "keys/ " : "",
-                copies & REPO_KEYRING_COPY ? "keyring/ " : "");
+                config, slot, keyring);
     return 0;
 }
 

@@ -56,7 +56,7 @@ grep -q "^M .*/changes$" "$W/out" || { cat "$W/out"; fail "diff does not show wh
 cmd 0 stats --json
 so '.snapshots == 4'
 
-step "restore, export, mount"
+step "restore, export, mount, nbd"
 cmd 0 restore "$new:$S" --strip --target "$W/back"
 same "$S" "$W/back"
 cmd 0 export -o "$W/out.tar" "$new:$S/sub"
@@ -70,6 +70,12 @@ if [ -w /dev/fuse ] && "$BKCTL" version --json | jq -e '.features | index("mount
     at_exit "fusermount3 -uz '$W/mnt' 2>/dev/null"
     same "$S" "$W/mnt/snapshots/tree/latest$S"
     fusermount3 -u "$W/mnt"
+fi
+
+used+=nbd$'\n'
+if command -v nbdkit nbdcopy >/dev/null && "$BKCTL" version --json | jq -e '.features | index("nbd")' >/dev/null; then
+    cmd 0 nbd "stream@latest:numbers" -- sh -c "nbdcopy \"\$uri\" $W/numbers"
+    seq 1000 | cmp - "$W/numbers"
 fi
 
 step "key"
