@@ -36,11 +36,6 @@ static int plugin_config_complete(void)
         nbdkit_error("this plugin is started by: bkctl nbd");
         return -1;
     }
-    if (!setlocale(LC_ALL, ""))
-        setlocale(LC_ALL, "C.UTF-8");
-    setlocale(LC_NUMERIC, "C");
-    bindtextdomain("bkctl", LOCALEDIR);
-    bind_textdomain_codeset("bkctl", "UTF-8");
     return 0;
 }
 
@@ -54,10 +49,23 @@ static int fail(const struct bk_error *why)
     return -1;
 }
 
+/* As bkctl does: the language may stand in LANGUAGE alone, which counts in any locale but "C". */
+static void speak_as_bkctl(void)
+{
+    const char *locale = setlocale(LC_ALL, ""), *dir = getenv("BKCTL_LOCALEDIR");
+    if (!locale || !strcmp(locale, "C"))
+        setlocale(LC_ALL, "C.UTF-8");
+    setlocale(LC_NUMERIC, "C");
+    bindtextdomain("bkctl", dir && *dir ? dir : LOCALEDIR);
+    bind_textdomain_codeset("bkctl", "UTF-8");
+}
+
 static int plugin_get_ready(void)
 {
     struct bk_error err = { 0 };
-    return parent_hear(channel, &parent, &err) < 0 ? fail(&err) : 0;
+    int r = parent_hear(channel, &parent, &err);
+    speak_as_bkctl();
+    return r < 0 ? fail(&err) : 0;
 }
 
 static int announce(struct bk_error *err)
@@ -236,4 +244,5 @@ static struct nbdkit_plugin plugin = {
     .cache = plugin_cache,
 };
 
+NBDKIT_DLL_PUBLIC struct nbdkit_plugin *plugin_init(void); /* what the macro defines */
 NBDKIT_REGISTER_PLUGIN(plugin)
