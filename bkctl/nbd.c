@@ -275,7 +275,7 @@ int nbd_serve(struct app *a, const struct nbd_args *x, const struct operands *op
         struct bk_error sent = { 0 };
         r = tell(&s, &secret, &sent);
         secret_clear(&secret); /* it may run for weeks */
-        if (r == BK_E_IO) /* it is gone already: why shows below */
+        if (r == BK_E_IO)      /* it is gone already: why shows below */
             r = 0;
         else if (r < 0)
             *err = sent;
