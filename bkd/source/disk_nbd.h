@@ -3,7 +3,7 @@
 #define BKD_SOURCE_DISK_NBD_H
 
 #include "bkd/source/disk.h"
-#include "bkd/source/nbd.h"
+#include "bkd/source/nbd_link.h"
 
 /* n links, taken over also after an error; changes as in struct disk_nbd_opts; server: that ends with the
  * disk, taken over as well, or NULL. */

@@ -45,7 +45,7 @@ int disk_serve(const char *path, const char *format, const char *const *more, un
         return r;
     argv[k] = what;
     bk_auto(child_free) struct child *server = NULL;
-    r = nbd_serve(argv, n, fds, &server, err);
+    r = nbd_link_serve(argv, n, fds, &server, err);
     for (unsigned i = 0; i < n; i++)
         links[i] = (struct nbd_link){ 0 };
     for (unsigned i = 0; i < n && server; i++) {

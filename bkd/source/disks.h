@@ -63,9 +63,9 @@ int disks_add_text(struct disks *s, const char *name, const void *data, size_t l
 
 /* Images, devices and exports as they are: "disk:PATH", and "nbd:URI" or the URI alone. Nothing is quiesced
  * and nothing tracked: whoever writes to them meanwhile gets a mixture, which is theirs to prevent. format:
- * of the images, one of disk_format.h; NULL: what the ending of the name says, else raw; USAGE when then the first
- * bytes look like another one. A disk is called as its file or export, without folders and the ending of a
- * format. */
+ * of the images, one of disk_format.h; NULL: what the ending of the name says, else raw; USAGE when then the
+ * first bytes look like another one. A disk is called as its file or export, without folders and the ending
+ * of a format. */
 int disks_plain_new(const char *const *operands, size_t n, const char *format, struct disks **ret,
                     struct bk_error *err) BK_MUST_CHECK;
 bool disks_plain_is(const char *operand);

@@ -5,8 +5,8 @@
  *
  * Buffers of calls that were not waited for stay until nbd_link_close. A connection belongs to one thread at
  * a time. */
-#ifndef BKD_SOURCE_NBD_H
-#define BKD_SOURCE_NBD_H
+#ifndef BKD_SOURCE_NBD_LINK_H
+#define BKD_SOURCE_NBD_LINK_H
 
 #include "bkd/job/child.h"
 #include "bkd/job/job.h"
@@ -40,7 +40,7 @@ int nbd_link_fail(struct bk_error *err, const char *what);
 
 /* A server of our own: argv is run with a socket that `n` connections wait on already, so that nothing has a
  * name that others could open, and it ends when they end, however we do. fds: n descriptors, the caller's. */
-int nbd_serve(const char *const *argv, unsigned n, int *fds, struct child **ret,
-              struct bk_error *err) BK_MUST_CHECK;
+int nbd_link_serve(const char *const *argv, unsigned n, int *fds, struct child **ret,
+                   struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-#include "bkd/source/nbd.h"
+#include "bkd/source/nbd_link.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -170,7 +170,7 @@ static int connect_all(unsigned n, int *fds, struct bk_error *err)
     return r < 0 ? r : fd;
 }
 
-int nbd_serve(const char *const *argv, unsigned n, int *fds, struct child **ret, struct bk_error *err)
+int nbd_link_serve(const char *const *argv, unsigned n, int *fds, struct child **ret, struct bk_error *err)
 {
     for (unsigned i = 0; i < n; i++)
         fds[i] = -1;
