@@ -1,0 +1,430 @@
+#include "bkd/source/vm.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bkd/job/world.h"
+#include "bkd/source/vm_guard.h"
+#include "bkd/source/vm_find.h"
+#include "bkd/source/vm_keep.h"
+#include "bkd/source/vm_image.h"
+#include "bkd/source/vm_job.h"
+
+enum { CONNECT_MS = 5000, AGAIN_MS = 30000, END_TRIES = 3 };
+
+struct vm {
+    struct disks disks;
+    struct vm_opts opts; /* what it points to is owned */
+    char **operands;     /* owned */
+    size_t n_operands;
+    char series[VM_SERIES + 1]; /* empty: as the past says, or random */
+    bool many;                  /* names get the domain in front */
+
+    /* from begin to end */
+    bool begun;
+    struct vm_domain *v;
+    size_t n;
+    struct vm_scratch *scratch;
+    struct vm_guard *guard;
+};
+
+static int choose_series(struct vm *v, const struct vm_past *past, struct bk_error *err)
+{
+    const char *known = vm_past_series(past);
+    uint8_t id[VM_SERIES / 2];
+    if (v->series[0])
+        return 0;
+    if (known) {
+        memcpy(v->series, known, sizeof v->series);
+        return 0;
+    }
+    int r = world_real.random(world_real.ctx, id, sizeof id, err);
+    for (size_t i = 0; i < sizeof id && r == 0; i++)
+        snprintf(v->series + 2 * i, 3, "%02x", id[i]);
+    return r;
+}
+
+/* A name that no checkpoint has yet: two runs may fall into one second. */
+static struct vm_point_name fresh_point(const struct vm *v, char *const *points)
+{
+    int64_t now = world_real.now_ns(world_real.ctx) / 1000000000;
+    for (;; now++) {
+        struct vm_point_name n = vm_point_name(v->series, now);
+        size_t i = 0;
+        while (points[i] && strcmp(points[i], n.text))
+            i++;
+        if (!points[i])
+            return n;
+    }
+}
+
+/* Everything up to the moment of the backup. */
+static int prepare(struct vm *v, struct vm_domain *d, virDomainPtr dom, const struct vm_past *past, bool odd,
+                   struct job *j, struct bk_error *err)
+{
+    bk_auto(vm_points_free) char **points = NULL;
+    int r = vm_domain_look(d, dom, &v->opts, j, err);
+    if (r == 0 && d->active)
+        r = vm_job_clear_way(dom, j, err);
+    if (r == 0)
+        r = vm_points_list(dom, &points, err);
+    if (r == 0)
+        r = vm_domain_plan(d, past, v->opts.full, points, j, err);
+    for (size_t i = 0; i < d->n_disks && odd; i++)
+        d->disks[i].reason = N_("what the snapshot before says of it cannot be understood");
+    if (r < 0 || !d->active)
+        return r;
+    memcpy(d->point, fresh_point(v, points).text, sizeof d->point);
+    return vm_scratch_domain(v->scratch, (unsigned)(d - v->v), d->xml.has_owner, d->xml.uid, d->xml.gid,
+                             d->socket, err);
+}
+
+/* The checkpoint from which differentials go on. */
+static void note_full(const struct vm *v, struct vm_domain *d)
+{
+    const char *point = d->point;
+    for (size_t i = 0; i < d->n_disks && !*point; i++)
+        point = d->disks[i].point;
+    if (v->opts.full || !d->full[0])
+        snprintf(d->full, sizeof d->full, "%s", point);
+}
+
+static int take(struct vm *v, virConnectPtr c, struct vm_domain *d, const struct vm_past *past, bool odd,
+                struct job *j, struct bk_error *err)
+{
+    bk_auto(vm_dom_free) virDomainPtr dom = vm_lib.DomainLookupByUUIDString(c, d->uuid);
+    int r = dom ? prepare(v, d, dom, past, odd, j, err) : vm_lib_fail(err);
+    if (r == 0 && d->active)
+        r = vm_job_begin(d, dom, &v->opts, j, err);
+    if (r < 0)
+        return bk_context(err, "domain '%s'", d->name);
+    note_full(v, d);
+    return job_check(j, err);
+}
+
+static void name_of(const struct vm *v, const struct vm_domain *d, const char *what, char out[static 320])
+{
+    snprintf(out, 320, "%s%s%s", v->many ? d->name : "", v->many ? "/" : "", what);
+}
+
+static int open_export(const struct vm_domain *d, const struct vm_disk *k, struct job *j, struct disk **ret,
+                       struct bk_error *err)
+{
+    char changes[64];
+    bk_auto(free) char *uri = NULL;
+    snprintf(changes, sizeof changes, "qemu:dirty-bitmap:backup-%s", k->xml->target);
+    int r = vm_xml_nbd_uri(d->socket, k->xml->target, &uri, err);
+    return r < 0 ? r
+                 : disk_nbd_open(&(struct disk_nbd_opts){ .uri = uri,
+                                                          .changes = k->base[0] ? changes : NULL,
+                                                          .size = k->size },
+                                 j, ret, err);
+}
+
+static int open_disk(const struct vm_domain *d, struct vm_disk *k, struct job *j, struct disk **ret,
+                     struct bk_error *err)
+{
+    const char *bitmap = k->base[0] ? k->base : NULL;
+    if (d->active)
+        return open_export(d, k, j, ret, err);
+    int r = k->xml->nbd ? disk_nbd_open(&(struct disk_nbd_opts){ .uri = k->xml->nbd }, j, ret, err)
+                        : disk_image_open(k->xml->source, k->xml->format, bitmap, j, ret, err);
+    if (r == 0)
+        k->size = (*ret)->size;
+    return r;
+}
+
+static int open_disks(struct vm *v, struct vm_domain *d, struct job *j, struct bk_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < d->n_disks && r == 0; i++) {
+        struct vm_disk *k = &d->disks[i];
+        struct disk *disk = NULL;
+        char name[320];
+        name_of(v, d, k->xml->target, name);
+        if (k->reason)
+            job_log(j, JOB_INFO, N_("disk '%s' is read whole: %s"), name, bk_text(k->reason));
+        r = open_disk(d, k, j, &disk, err);
+        if (r == 0)
+            r = disks_add(&v->disks, name, disk, k->reason, err);
+        if (r < 0)
+            bk_context(err, "disk '%s'", name);
+    }
+    return r;
+}
+
+static int keep_texts(struct vm *v, virConnectPtr c, struct vm_domain *d, struct job *j, struct bk_error *err)
+{
+    char prefix[320];
+    name_of(v, d, "", prefix);
+    bk_auto(vm_dom_free) virDomainPtr dom = vm_lib.DomainLookupByUUIDString(c, d->uuid);
+    int r = dom ? vm_keep_texts(d, dom, prefix, &v->disks, j, err) : vm_lib_fail(err);
+    return r < 0 ? bk_context(err, "domain '%s'", d->name) : 0;
+}
+
+static int note_domain(const struct vm *v, struct vm_now *now, const struct vm_domain *d,
+                       struct bk_error *err)
+{
+    int r = vm_now_domain(now,
+                          &(struct vm_now_domain){
+                              .name = d->name,
+                              .uuid = d->uuid,
+                              .checkpoint = d->point[0] ? d->point : NULL,
+                              .full = d->full[0] ? d->full : NULL,
+                              .active = d->active,
+                              .frozen = d->frozen,
+                              .freeze_ms = d->freeze_ms,
+                          },
+                          err);
+    for (size_t i = 0; i < d->n_disks && r == 0; i++) {
+        const struct vm_disk *k = &d->disks[i];
+        char name[320];
+        name_of(v, d, k->xml->target, name);
+        r = vm_now_disk(now,
+                        &(struct vm_now_disk){
+                            .target = k->xml->target,
+                            .name = name,
+                            .format = k->xml->format,
+                            .source = k->xml->source,
+                            .checkpoint = k->point[0] ? k->point : NULL,
+                            .reason = k->reason,
+                            .size = k->size,
+                        },
+                        err);
+    }
+    return r;
+}
+
+static int note(struct vm *v, struct bk_error *err)
+{
+    bk_auto(vm_now_free) struct vm_now *now = NULL;
+    bk_auto(free) char *text = NULL;
+    int r = vm_now_new(v->series, &now, err);
+    for (size_t i = 0; i < v->n && r == 0; i++)
+        r = note_domain(v, now, &v->v[i], err);
+    if (r == 0)
+        r = vm_now_text(now, &text, err);
+    return r < 0 ? r : disks_add_text(&v->disks, DISKS_SOURCE, text, strlen(text), err);
+}
+
+static bool any_active(const struct vm *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->v[i].active)
+            return true;
+    return false;
+}
+
+static int begin(struct vm *v, struct job *j, const struct disks_past *p, struct bk_error *err)
+{
+    bk_auto(vm_conn_free) virConnectPtr c = NULL;
+    bk_auto(vm_past_free) struct vm_past *past = NULL;
+    bool odd = false;
+    int r = vm_past_read(p, &past, &odd, err);
+    if (r == 0)
+        r = choose_series(v, past, err);
+    if (r == 0)
+        r = vm_lib_connect(v->opts.uri, CONNECT_MS, &c, err);
+    if (r == 0)
+        r = vm_find(c, (const char *const *)v->operands, v->n_operands, &v->v, &v->n, err);
+    if (r == 0) {
+        vm_scratch_sweep(v->opts.scratch_dir);
+        r = vm_scratch_new(v->opts.scratch_dir, &v->scratch, err);
+    }
+    for (size_t i = 0; i < v->n && r == 0; i++)
+        r = take(v, c, &v->v[i], past, odd, j, err);
+    if (r == 0 && any_active(v))
+        r = vm_guard_start(v->opts.uri, v->v, v->n, v->scratch, j, &v->guard, err);
+    for (size_t i = 0; i < v->n && r == 0; i++)
+        r = open_disks(v, &v->v[i], j, err);
+    for (size_t i = 0; i < v->n && r == 0; i++)
+        r = keep_texts(v, c, &v->v[i], j, err);
+    return r < 0 ? r : note(v, err);
+}
+
+/* Does the snapshot that was just made, or the last full, go on from it? */
+static bool is_needed(const struct vm_domain *d, const char *point)
+{
+    if (!strcmp(point, d->point) || !strcmp(point, d->full))
+        return true;
+    for (size_t i = 0; i < d->n_disks; i++)
+        if (!strcmp(point, d->disks[i].point))
+            return true;
+    return false;
+}
+
+/* Checkpoints of other series are other repositories' business. */
+static int tidy_points(const struct vm *v, const struct vm_domain *d, virDomainPtr dom, struct bk_error *err)
+{
+    bk_auto(vm_points_free) char **points = NULL;
+    int r = vm_points_list(dom, &points, err);
+    for (size_t i = 0; r == 0 && points[i]; i++)
+        if (vm_point_is_of(points[i], v->series) && !is_needed(d, points[i]))
+            r = vm_points_delete(dom, points[i], err);
+    return r;
+}
+
+static int end_once(const struct vm *v, struct vm_domain *d, struct job *j, bool committed, bool *ret_lost,
+                    struct bk_error *err)
+{
+    bk_auto(vm_conn_free) virConnectPtr c = NULL;
+    bk_auto(vm_dom_free) virDomainPtr dom = NULL;
+    int r = vm_lib_connect(v->opts.uri, AGAIN_MS, &c, err);
+    *ret_lost = r < 0;
+    if (r < 0)
+        return r;
+    dom = vm_lib.DomainLookupByUUIDString(c, d->uuid);
+    if (!dom && vm_lib_code() == VIR_ERR_NO_DOMAIN)
+        return 0; /* gone with all that was in it */
+    r = dom ? vm_job_end(d, dom, j, err) : vm_lib_fail(err);
+    if (r == 0 && d->active)
+        r = committed ? tidy_points(v, d, dom, err) : d->point[0] ? vm_points_delete(dom, d->point, err) : 0;
+    *ret_lost = r < 0 && vm_lib_lost();
+    return r;
+}
+
+/* The connection of begin may have died since, with the daemon: each try makes its own. */
+static int end_domain(const struct vm *v, struct vm_domain *d, struct job *j, bool committed,
+                      struct bk_error *err)
+{
+    bool lost = d->active;
+    int r = 0;
+    vm_freeze_free(d->freeze);
+    d->freeze = NULL;
+    for (int i = 0; i < END_TRIES && lost; i++)
+        r = end_once(v, d, j, committed, &lost, err);
+    return r < 0 ? bk_context(err, "domain '%s'", d->name) : 0;
+}
+
+/* Everything that begin made, however far it came. The first error is kept. */
+static int finish(struct vm *v, struct job *j, bool committed, struct bk_error *err)
+{
+    int r = 0;
+    (void)vm_guard_stop(v->guard);
+    v->guard = NULL;
+    for (size_t i = 0; i < v->n; i++) {
+        struct bk_error e = { 0 };
+        if (end_domain(v, &v->v[i], j, committed, &e) < 0 && r == 0) {
+            *err = e;
+            r = e.code;
+        }
+        vm_domain_clear(&v->v[i]);
+    }
+    free(v->v);
+    v->v = NULL;
+    v->n = 0;
+    vm_scratch_free(v->scratch);
+    v->scratch = NULL;
+    v->begun = false;
+    return r;
+}
+
+static int vm_begin(struct disks *s, struct job *j, const struct disks_past *past, struct bk_error *err)
+{
+    struct vm *v = (struct vm *)s;
+    int r = vm_lib_load(err);
+    if (r < 0)
+        return r;
+    v->begun = true;
+    r = begin(v, j, past, err);
+    if (r == 0)
+        return 0;
+    for (size_t i = 0; i < s->n; i++) { /* before their jobs */
+        disk_free(s->v[i].disk);
+        s->v[i].disk = NULL;
+    }
+    struct bk_error second = { 0 };
+    if (finish(v, j, false, &second) < 0)
+        job_log(j, JOB_WARN, "%s", second.text);
+    return r;
+}
+
+static int vm_end(struct disks *s, struct job *j, bool committed, struct bk_error *err)
+{
+    return finish((struct vm *)s, j, committed, err);
+}
+
+static void free_texts(char **v, size_t n)
+{
+    for (size_t i = 0; v && i < n; i++)
+        free(v[i]);
+    free(v);
+}
+
+static void vm_free(struct disks *s)
+{
+    struct vm *v = (struct vm *)s;
+    struct job j = { 0 };
+    struct bk_error err = { 0 };
+    if (v->begun && job_init(&j, &err) == 0) {
+        (void)finish(v, &j, false, &err);
+        job_clear(&j);
+    }
+    free_texts(v->operands, v->n_operands);
+    free_texts((char **)v->opts.excluded, v->opts.n_excluded);
+    free((void *)v->opts.uri);
+    free((void *)v->opts.scratch_dir);
+    free(v);
+}
+
+static const struct disks_ops vm_ops = { .begin = vm_begin, .end = vm_end, .free = vm_free };
+
+static char **copy_texts(const char *const *from, size_t n)
+{
+    char **v = calloc(n + 1, sizeof *v);
+    for (size_t i = 0; v && i < n; i++)
+        if (!(v[i] = strdup(from[i]))) {
+            free_texts(v, n);
+            return NULL;
+        }
+    return v;
+}
+
+static bool name_series(struct vm *v, const char *series)
+{
+    uint8_t h[EVP_MAX_MD_SIZE];
+    if (!EVP_Digest(series, strlen(series), h, NULL, EVP_sha256(), NULL))
+        return false;
+    for (size_t i = 0; i < VM_SERIES / 2; i++)
+        snprintf(v->series + 2 * i, 3, "%02x", h[i]);
+    return true;
+}
+
+static bool copy_opts(struct vm *v, const struct vm_opts *o)
+{
+    v->opts = *o;
+    v->opts.series = NULL;
+    v->opts.uri = o->uri ? strdup(o->uri) : NULL;
+    v->opts.scratch_dir = o->scratch_dir ? strdup(o->scratch_dir) : NULL;
+    v->opts.excluded = (const char *const *)copy_texts(o->excluded, o->n_excluded);
+    return (v->opts.uri || !o->uri) && (v->opts.scratch_dir || !o->scratch_dir) && v->opts.excluded &&
+           (!o->series || name_series(v, o->series));
+}
+
+int vm_disks_new(const struct vm_opts *opts, const char *const *domains, size_t n, struct disks **ret,
+                 struct bk_error *err)
+{
+    if (!n)
+        return bk_fail(err, BK_E_USAGE, "no domain was named");
+    for (size_t i = 0; i < n; i++)
+        if (!*domains[i])
+            return bk_fail(err, BK_E_USAGE, "the name of a domain is empty");
+    if (opts->freeze_max_ms && opts->freeze_max_ms < VM_FREEZE_MIN_MS)
+        return bk_fail(err, BK_E_USAGE, "a guest cannot be frozen for less than %d ms", VM_FREEZE_MIN_MS);
+    struct vm *v = calloc(1, sizeof *v);
+    if (!v)
+        return bk_fail_errno(err, ENOMEM, "back up a domain");
+    v->disks.ops = &vm_ops;
+    bk_auto(disks_free) struct disks *s = &v->disks;
+    v->many = n > 1 || !vm_find_is_plain(domains[0]);
+    v->operands = copy_texts(domains, n);
+    v->n_operands = v->operands ? n : 0;
+    if (!copy_opts(v, opts) || !v->operands)
+        return bk_fail_errno(err, ENOMEM, "back up a domain");
+    if (!v->opts.freeze_max_ms)
+        v->opts.freeze_max_ms = VM_FREEZE_MS;
+    *ret = bk_steal(s);
+    return 0;
+}
