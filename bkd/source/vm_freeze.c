@@ -10,15 +10,12 @@
 #include "bkd/source/vm_lib.h"
 #include "bkd/source/vm_thawer.h"
 
-enum { THAW_TRIES = 20, THAW_PAUSE_MS = 500, CONNECT_MS = 10000 };
+enum { THAW_FOR_MS = 60000, THAW_PAUSE_MS = 500, CONNECT_MS = 10000 };
 
 enum state {
     STARTING, /* the call to freeze has not come back */
     FROZEN,
-    THAWING,
-    FAILED, /* the call to freeze failed, and nothing is to be thawed */
-    THAWED,
-    STUCK, /* it does not thaw */
+    FAILED, /* to freeze */
 };
 
 struct vm_freeze {
@@ -32,10 +29,12 @@ struct vm_freeze {
     unsigned refs; /* the caller and the thread */
     enum state state;
     bool thaw;        /* the caller wants it thawed */
+    bool over;        /* the thread has ended */
+    bool stuck;       /* and it may be frozen all the same */
     bool early;       /* it was thawed without being told */
     int64_t since_ms; /* of the call to freeze */
     unsigned frozen_ms;
-    struct bk_error why; /* of FAILED and STUCK */
+    struct bk_error why; /* of FAILED and stuck */
 };
 
 static int64_t now_ms(void)
@@ -66,14 +65,6 @@ static void unref(struct vm_freeze *f)
     free(f);
 }
 
-static void set_state(struct vm_freeze *f, enum state s)
-{
-    pthread_mutex_lock(&f->lock);
-    f->state = s;
-    pthread_cond_broadcast(&f->changed);
-    pthread_mutex_unlock(&f->lock);
-}
-
 static int open_domain(const struct vm_freeze *f, virConnectPtr *ret, virDomainPtr *ret_dom,
                        struct bk_error *err)
 {
@@ -102,22 +93,34 @@ static int thaw_once(struct vm_freeze *f, struct bk_error *err)
     return vm_lib_fail(err);
 }
 
-static void thaw(struct vm_freeze *f)
+/* Without a limit libvirt waits for a silent agent for ever, and lets nobody else speak to it meanwhile. It
+ * cannot be asked which limit was set before; hardly anybody sets one. */
+static void limit_agent(virDomainPtr d, int seconds)
 {
-    struct bk_error err = { 0 };
-    int r = thaw_once(f, &err);
-    for (int i = 1; r < 0 && i < THAW_TRIES; i++) {
-        nanosleep(&(struct timespec){ .tv_nsec = THAW_PAUSE_MS * 1000000 }, NULL);
-        r = thaw_once(f, &err);
-    }
-    pthread_mutex_lock(&f->lock);
-    f->frozen_ms = (unsigned)(now_ms() - f->since_ms);
-    f->why = err;
-    pthread_mutex_unlock(&f->lock);
-    set_state(f, r < 0 ? STUCK : THAWED);
+    (void)vm_lib.DomainAgentSetResponseTimeout(d, seconds, 0);
 }
 
-/* An answer that leaves open whether the guest did it after all. */
+static void lift_limit(struct vm_freeze *f)
+{
+    bk_auto(vm_conn_free) virConnectPtr c = NULL;
+    bk_auto(vm_dom_free) virDomainPtr d = NULL;
+    struct bk_error ignored = { 0 }; /* it is gone, then */
+    if (open_domain(f, &c, &d, &ignored) == 0)
+        limit_agent(d, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK);
+}
+
+static int thaw(struct vm_freeze *f, struct bk_error *err)
+{
+    int64_t end_ms = now_ms() + THAW_FOR_MS;
+    int r = thaw_once(f, err);
+    while (r < 0 && now_ms() < end_ms) {
+        nanosleep(&(struct timespec){ .tv_nsec = THAW_PAUSE_MS * 1000000 }, NULL);
+        r = thaw_once(f, err);
+    }
+    return r;
+}
+
+/* An answer that leaves open whether the guest did it after all, or will. */
 static bool in_doubt(void)
 {
     int code = vm_lib_code();
@@ -125,22 +128,39 @@ static bool in_doubt(void)
            code == VIR_ERR_OPERATION_TIMEOUT;
 }
 
+/* *ret_thaw: there is something to be thawed. */
+static int freeze(struct vm_freeze *f, bool *ret_thaw, int64_t *ret_end_ms, struct bk_error *err)
+{
+    bk_auto(vm_conn_free) virConnectPtr c = NULL;
+    bk_auto(vm_dom_free) virDomainPtr d = NULL;
+    int r = open_domain(f, &c, &d, err);
+    if (r < 0)
+        return r;
+    limit_agent(d, (int)((f->max_ms + 999) / 1000));
+    /* Ask it something harmless first: of an agent that was silent all along it is known that it was not told
+     * to freeze. */
+    long long seconds;
+    unsigned nanoseconds;
+    if (vm_lib.DomainGetTime(d, &seconds, &nanoseconds, 0) < 0 && in_doubt())
+        return vm_lib_fail(err);
+    pthread_mutex_lock(&f->lock);
+    f->since_ms = now_ms();
+    *ret_end_ms = f->since_ms + f->max_ms - f->max_ms / 10; /* the thaw itself takes a moment */
+    pthread_mutex_unlock(&f->lock);
+    *ret_thaw = true;
+    if (vm_lib.DomainFSFreeze(d, NULL, 0, 0) >= 0)
+        return 0;
+    *ret_thaw = in_doubt();
+    return vm_lib_fail(err);
+}
+
 static void *run(void *arg)
 {
     struct vm_freeze *f = arg;
-    bk_auto(vm_conn_free) virConnectPtr c = NULL;
-    bk_auto(vm_dom_free) virDomainPtr d = NULL;
-    struct bk_error err = { 0 };
-    bool doubt = false;
-    int r = open_domain(f, &c, &d, &err);
-    pthread_mutex_lock(&f->lock);
-    f->since_ms = now_ms();
-    int64_t end_ms = f->since_ms + f->max_ms - f->max_ms / 10; /* the thaw itself takes a moment */
-    pthread_mutex_unlock(&f->lock);
-    if (r == 0 && vm_lib.DomainFSFreeze(d, NULL, 0, 0) < 0) {
-        doubt = in_doubt();
-        r = vm_lib_fail(&err);
-    }
+    struct bk_error err = { 0 }, second = { 0 };
+    bool to_thaw = false;
+    int64_t end_ms = 0;
+    int r = freeze(f, &to_thaw, &end_ms, &err);
     pthread_mutex_lock(&f->lock);
     f->why = err;
     f->state = r == 0 ? FROZEN : FAILED;
@@ -148,13 +168,18 @@ static void *run(void *arg)
     while (r == 0 && !f->thaw && wait_until(f, end_ms))
         ;
     f->early = r == 0 && !f->thaw;
-    if (r == 0)
-        f->state = THAWING;
     pthread_mutex_unlock(&f->lock);
-    if (r == 0)
-        thaw(f);
-    else if (doubt)
-        (void)thaw_once(f, &err);
+    int t = to_thaw ? thaw(f, &second) : 0;
+    int64_t now = now_ms();
+    lift_limit(f);
+    pthread_mutex_lock(&f->lock);
+    f->frozen_ms = (unsigned)(now - f->since_ms);
+    f->stuck = t < 0;
+    if (t < 0)
+        f->why = second;
+    f->over = true;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
     unref(f);
     return NULL;
 }
@@ -228,15 +253,15 @@ int vm_freeze_start(const char *uri, const char *uuid, unsigned max_ms, struct v
     return r;
 }
 
-/* Locked. Is it over, one way or the other? */
+/* Locked. Is it over, and thawed? */
 static bool settle(struct vm_freeze *f, unsigned patience_ms)
 {
     int64_t end_ms = now_ms() + patience_ms;
     f->thaw = true;
     pthread_cond_broadcast(&f->changed);
-    while ((f->state == STARTING || f->state == FROZEN || f->state == THAWING) && wait_until(f, end_ms))
+    while (!f->over && wait_until(f, end_ms))
         ;
-    return f->state == FAILED || f->state == THAWED;
+    return f->over && !f->stuck;
 }
 
 int vm_freeze_thaw(struct vm_freeze *f, unsigned *ret_ms, bool *ret_early, struct bk_error *err)
@@ -259,9 +284,9 @@ void vm_freeze_free(struct vm_freeze *f)
     if (!f)
         return;
     pthread_mutex_lock(&f->lock);
-    bool over = settle(f, VM_THAW_PATIENCE_MS);
+    bool thawed = settle(f, VM_THAW_PATIENCE_MS);
     pthread_mutex_unlock(&f->lock);
-    if (over)
+    if (thawed)
         vm_thawer_done(f->thawer);
     else
         vm_thawer_leave(f->thawer); /* it tries once more when we end */

@@ -15,6 +15,7 @@
     X(ConnectListAllDomains) \
     X(ConnectOpen) \
     X(DomainAbortJob) \
+    X(DomainAgentSetResponseTimeout) \
     X(DomainBackupBegin) \
     X(DomainBackupGetXMLDesc) \
     X(DomainCheckpointDelete) \
@@ -28,6 +29,7 @@
     X(DomainGetJobInfo) \
     X(DomainGetName) \
     X(DomainGetState) \
+    X(DomainGetTime) \
     X(DomainGetUUIDString) \
     X(DomainGetXMLDesc) \
     X(DomainIsPersistent) \

@@ -16,9 +16,13 @@ struct vm_thawer {
     pid_t pid;
 };
 
-static const char script[] = "read -r done && exit 0; "
-                             "if [ -n \"$1\" ]; then set -- \"$2\" -c \"$1\"; else set -- \"$2\"; fi; "
-                             "uuid=$1; shift; exec virsh -q \"$@\" domfsthaw \"$uuid\" >/dev/null 2>&1";
+/* Without a limit virsh would wait for a silent agent for ever. */
+static const char script[] = "read -r done && exit 0\n"
+                             "uuid=$2\n"
+                             "if [ -n \"$1\" ]; then set -- -c \"$1\"; else set --; fi\n"
+                             "virsh -q \"$@\" guest-agent-timeout \"$uuid\" 60\n"
+                             "virsh -q \"$@\" domfsthaw \"$uuid\"\n"
+                             "virsh -q \"$@\" guest-agent-timeout \"$uuid\" -2";
 
 static int spawn(pid_t *pid, const char *uri, const char *uuid, int in)
 {
