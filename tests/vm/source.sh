@@ -21,7 +21,7 @@ clean() {
     no_job || fail "a job is left"
     [ -z "$(ls "$W/scratch")" ] || fail "left in the scratch folder: $(find "$W/scratch")"
     [ -z "${1:-}" ] || [ "$(points)" = "$1" ] || fail "$(points) checkpoints instead of $1: $(v checkpoint-list m --name)"
-    ! v list --state-running --name | grep -qx m || thawed || fail "the guest is frozen"
+    ! v list --state-running --name | has -x m || thawed || fail "the guest is frozen"
 }
 # The disks as they are while the machine is paused: reference DIR DISK...
 reference() {
@@ -108,7 +108,7 @@ is "vdb" "$(how vdb)" tracked
 clean 2
 moment "$W/base" "vda vdb vdc" -p "$W/base/texts/source.json"
 is "vdb" "$(how vdb)" tracked
-v checkpoint-list m --name | grep -qx "$first" || fail "the checkpoint of the full is gone"
+v checkpoint-list m --name | has -x "$first" || fail "the checkpoint of the full is gone"
 clean 2
 same_copy "$W/base" "$W/one"
 
@@ -141,7 +141,7 @@ is "vdb" "$(how vdb)" tracked
 moment "$W/one" "vda vdb vdc vdd" -p "$W/one/texts/source.json"
 is "vdd" "$(how vdd)" tracked
 v detach-disk m vdd
-until_so 30 "the end of vdd" sh -c "! virsh -q -c '$U' domblklist m | grep -q vdd"
+until_so 30 "the end of vdd" sh -c "! virsh -q -c '$U' domblklist m | grep vdd >/dev/null"
 
 step "excluded disks"
 bkvm_ends 0 backup "$W/one" -c "$U" -S "$W/scratch" -x vdc -x m/vda -p "$W/one/texts/source.json" m
@@ -224,13 +224,11 @@ until_so 60 "the agent" answers m
 clean 2
 
 step "the scratch folder fills up"
+inside m gwrite w /dev/vdb 0 240000000 11 >/dev/null
 coproc B { exec "$VM_SOURCE" backup "$W/base" -c "$U" -S "$W/small" -w -p "$W/base/texts/source.json" m 2>"$W/err1"; }
 pid=$B_PID
 begun
-inside m gwrite w /dev/vdb 0 100000000 11 >/dev/null
-inside m gwrite w /dev/vdb 200000000 100000000 11 >/dev/null
-inside m gwrite w /dev/vdb 0 100000000 12 >/dev/null
-inside m gwrite w /dev/vdb 200000000 100000000 12 >/dev/null
+inside m gwrite w /dev/vdb 0 240000000 12 >/dev/null
 until_so 30 "the end of the job" no_job
 echo >&"${B[1]}" || true
 rc=0

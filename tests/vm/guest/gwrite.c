@@ -1,5 +1,5 @@
-/* gwrite w|c FILE OFFSET LEN SEED: writes, or checks, data that is known from seed and place; in the guest and on
- * the host. Any part can be checked alone. */
+/* gwrite w|c FILE OFFSET LEN SEED: writes, or checks, data that is known from seed and place; in the guest
+ * and on the host. Any part can be checked alone. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
