@@ -8,10 +8,11 @@
 #include "bkctl/help.h"
 
 const struct command *const commands[] = {
-    &cmd_init,      &cmd_backup, &cmd_snapshots,  &cmd_ls,      &cmd_find,   &cmd_cat,    &cmd_diff,
-    &cmd_restore,   &cmd_mount,  &cmd_nbd,        &cmd_export,  &cmd_import, &cmd_check,  &cmd_copy,
-    &cmd_stats,     &cmd_key,    &cmd_store,      &cmd_tag,     &cmd_hold,   &cmd_forget, &cmd_prune,
-    &cmd_retention, &cmd_scrub,  &cmd_completion, &cmd_version, &cmd_help,   &cmd_man,    NULL,
+    &cmd_init,       &cmd_backup,  &cmd_snapshots, &cmd_ls,        &cmd_find,   &cmd_cat,
+    &cmd_diff,       &cmd_restore, &cmd_mount,     &cmd_nbd,       &cmd_export, &cmd_import,
+    &cmd_check,      &cmd_copy,    &cmd_stats,     &cmd_key,       &cmd_store,  &cmd_tag,
+    &cmd_hold,       &cmd_forget,  &cmd_prune,     &cmd_retention, &cmd_scrub,  &cmd_vm,
+    &cmd_completion, &cmd_version, &cmd_help,      &cmd_man,       NULL,
 };
 
 const struct opt global_opts[] = {
