@@ -46,6 +46,9 @@ static const char *const features[] = {
 #if HAVE_S3
     "s3",      "https",
 #endif
+#if HAVE_VM
+    "vm",
+#endif
     NULL,
 };
 

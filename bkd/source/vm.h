@@ -35,7 +35,8 @@ struct vm_opts {
     bool full;          /* read everything, whatever the past says; new levels start from here */
 };
 
-/* domains: names, UUIDs or shell patterns; at least one. What opts points to is copied. USAGE, NOMEM. */
+/* domains: names, UUIDs or shell patterns; at least one. What opts points to is copied. USAGE, NOMEM,
+ * UNSUPPORTED: libvirt runs on another machine. */
 int vm_disks_new(const struct vm_opts *opts, const char *const *domains, size_t n, struct disks **ret,
                  struct bk_error *err) BK_MUST_CHECK;
 /* Its begin: ABSENT: no such domain; BUSY: a job of somebody else runs on it, or another backup; UNREACHABLE;

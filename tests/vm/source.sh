@@ -319,8 +319,11 @@ bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" -s more m absent
 clean
 
 step "handed back as it was"
+in_qemu() { v qemu-monitor-command m '{"execute":"query-named-block-nodes"}' | jq '[.return[]."dirty-bitmaps"[]?.name | select(startswith("bkctl-"))] | unique | length'; }
+is "bitmaps" "$(in_qemu)" "$(points)" # none is left of those whose checkpoints went
 bkvm_ends 0 forget -c "$U" m
 clean 0
+is "bitmaps" "$(in_qemu)" 0
 bkvm_ends 0 backup "$W/base" -c "$U" -S "$W/scratch" m
 off m
 bkvm_ends 0 forget -c "$U" m
@@ -332,3 +335,4 @@ v undefine m
 bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" m
 bkvm_ends 20 backup "$W/base" -c "qemu+unix:///system?socket=$W/none" -S "$W/scratch" m
 [ -z "$(ls "$W/scratch")" ] || fail "left: $(find "$W/scratch")"
+bkvm_ends 15 backup "$W/base" -c "qemu+ssh://elsewhere/system" m
