@@ -255,13 +255,50 @@ static bool is_needed(const struct vm_domain *d, const char *point)
     return false;
 }
 
+struct needed {
+    const struct vm *v;
+    const struct vm_domain *d;
+};
+
 /* Checkpoints of other series are other repositories' business. */
-static int tidy_points(const struct vm *v, const struct vm_domain *d, virDomainPtr dom, struct bk_error *err)
+static bool may_go(const void *ctx, const char *point, bool lost)
+{
+    const struct needed *n = ctx;
+    return vm_point_is_of(point, n->v->series) && (lost || !is_needed(n->d, point));
+}
+
+/* The one that was made for a snapshot that does not exist. */
+static bool is_new(const void *ctx, const char *point, bool lost)
+{
+    (void)lost;
+    return !strcmp(point, ((const struct needed *)ctx)->d->point);
+}
+
+/* Of a domain that is shut off, or has been since, the bitmaps are taken out of the images. */
+static int tidy_images(const struct needed *n, vm_image_drop_fn *drop, struct job *j, struct bk_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < n->d->n_disks && r == 0; i++) {
+        const struct vm_disk *k = &n->d->disks[i];
+        unsigned removed;
+        if (k->tracks && k->xml->source)
+            r = vm_image_forget(k->xml->source, drop, n, j, &removed, err);
+    }
+    return r;
+}
+
+static int tidy(const struct vm *v, const struct vm_domain *d, virDomainPtr dom, bool committed,
+                struct job *j, struct bk_error *err)
 {
     bk_auto(vm_points_free) char **points = NULL;
+    const struct needed n = { v, d };
+    vm_image_drop_fn *drop = committed ? may_go : is_new;
+    int state = 0, reason = 0;
     int r = vm_points_list(dom, &points, err);
+    if (r == 0 && vm_lib.DomainGetState(dom, &state, &reason, 0) == 0 && state == VIR_DOMAIN_SHUTOFF)
+        r = tidy_images(&n, drop, j, err);
     for (size_t i = 0; r == 0 && points[i]; i++)
-        if (vm_point_is_of(points[i], v->series) && !is_needed(d, points[i]))
+        if (drop(&n, points[i], false))
             r = vm_points_delete(dom, points[i], err);
     return r;
 }
@@ -279,8 +316,8 @@ static int end_once(const struct vm *v, struct vm_domain *d, struct job *j, bool
     if (!dom && vm_lib_code() == VIR_ERR_NO_DOMAIN)
         return 0; /* gone with all that was in it */
     r = dom ? vm_job_end(d, dom, j, err) : vm_lib_fail(err);
-    if (r == 0 && d->active)
-        r = committed ? tidy_points(v, d, dom, err) : d->point[0] ? vm_points_delete(dom, d->point, err) : 0;
+    if (r == 0)
+        r = tidy(v, d, dom, committed, j, err);
     *ret_lost = r < 0 && vm_lib_lost();
     return r;
 }
@@ -289,7 +326,7 @@ static int end_once(const struct vm *v, struct vm_domain *d, struct job *j, bool
 static int end_domain(const struct vm *v, struct vm_domain *d, struct job *j, bool committed,
                       struct bk_error *err)
 {
-    bool lost = d->active;
+    bool lost = d->active || committed;
     int r = 0;
     vm_freeze_free(d->freeze);
     d->freeze = NULL;

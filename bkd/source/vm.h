@@ -6,7 +6,8 @@
  * guest's file systems frozen while it begins, and a checkpoint from which the next run tracks what changes.
  * Of a domain that is shut off the images are read as they lie, with the tracking that is stored in them; it
  * cannot be started meanwhile. libvirt and QEMU run on this machine. Disks are named "vda" when one domain
- * was asked for by its name, else "DOMAIN/vda". docs/design/vm.md. */
+ * was asked for by its name, else "DOMAIN/vda". The job that begin is given stays until end or free.
+ * docs/design/vm.md. */
 #ifndef BKD_SOURCE_VM_H
 #define BKD_SOURCE_VM_H
 

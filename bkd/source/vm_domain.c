@@ -132,13 +132,15 @@ static const char *reason_of(const struct vm_disk *k, const struct vm_past_disk 
 }
 
 /* The bitmap is in the image, under the checkpoint's name. */
-static int reason_off(const struct vm_disk *k, const char *point, struct job *j, const char **ret,
-                      struct bk_error *err)
+static int reason_off(struct vm_domain *d, const struct vm_disk *k, const char *point, struct job *j,
+                      const char **ret, struct bk_error *err)
 {
     struct vm_image image;
     int r = vm_image_look(k->xml->source, k->xml->format, point, j, &image, err);
     if (r < 0)
         return r;
+    if (image.in_use)
+        d->full[0] = '\0';
     *ret = !image.found   ? N_("its checkpoint is gone")
            : image.in_use ? N_("its checkpoint is not consistent: the domain did not end in order")
            : image.below  ? N_("its checkpoint is spread over several images")
@@ -155,7 +157,7 @@ static int plan_disk(struct vm_domain *d, struct vm_disk *k, const struct vm_pas
      * anew; of one that runs only libvirt can tell. */
     const char *why = reason_of(k, &p, known, d->active ? points : NULL);
     if (!why && !d->active) {
-        int r = k->xml->source ? reason_off(k, p.checkpoint, j, &why, err) : 0;
+        int r = k->xml->source ? reason_off(d, k, p.checkpoint, j, &why, err) : 0;
         if (r < 0)
             return r;
         if (!k->xml->source)

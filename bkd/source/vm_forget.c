@@ -29,7 +29,7 @@ static int forget_off(virDomainPtr dom, const struct vm_xml *x, struct job *j, u
     for (size_t i = 0; i < x->n_disks && r == 0; i++) {
         unsigned bitmaps = 0;
         if (x->disks[i].source && !strcmp(x->disks[i].format, "qcow2"))
-            r = vm_image_forget(x->disks[i].source, j, &bitmaps, err);
+            r = vm_image_forget(x->disks[i].source, NULL, NULL, j, &bitmaps, err);
         most = bitmaps > most ? bitmaps : most;
     }
     if (r == 0)

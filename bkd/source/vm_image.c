@@ -103,7 +103,8 @@ static int remove_one(const char *path, const char *name, struct job *j, struct 
     return r < 0 ? bk_context(err, "remove the bitmap '%s' from %s", name, path) : 0;
 }
 
-int vm_image_forget(const char *path, struct job *j, unsigned *ret, struct bk_error *err)
+int vm_image_forget(const char *path, vm_image_drop_fn *drop, const void *ctx, struct job *j, unsigned *ret,
+                    struct bk_error *err)
 {
     bk_auto(vm_json_free) json_t *chain = NULL;
     int r = info(path, "qcow2", j, &chain, err);
@@ -113,7 +114,7 @@ int vm_image_forget(const char *path, struct job *j, unsigned *ret, struct bk_er
     json_array_foreach(r < 0 ? NULL : bitmaps(json_array_get(chain, 0)), i, b)
     {
         const char *name = json_string_value(json_object_get(b, "name"));
-        if (r == 0 && name && vm_point_is_ours(name)) {
+        if (r == 0 && name && vm_point_is_ours(name) && (!drop || drop(ctx, name, has_flag(b, "in-use")))) {
             r = remove_one(path, name, j, err);
             *ret += r == 0;
         }

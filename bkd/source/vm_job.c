@@ -153,6 +153,8 @@ static int begin(struct vm_domain *d, virDomainPtr dom, struct job *j, struct bk
     int r = begin_once(d, dom, true, err);
     if (r < 0 && compares(d) && !is_final(r)) {
         job_log(j, JOB_WARN, N_("domain '%s': all of its disks are read: %s"), d->name, err->text);
+        if (vm_lib_code() == VIR_ERR_CHECKPOINT_INCONSISTENT)
+            d->full[0] = '\0'; /* what ended out of order has lost all of them */
         vm_domain_read_all(d, why_not());
         r = vm_points_delete(dom, d->point, err);
         if (r == 0)

@@ -47,7 +47,7 @@ int vm_points_delete(virDomainPtr dom, const char *name, struct bk_error *err)
         return 0;
     if (p && vm_lib.DomainCheckpointDelete(p, 0) == 0)
         return 0;
-    /* The bitmaps are lost, as after a crash: then the record goes alone. */
+    /* The bitmaps are lost, as after a crash, or it is shut off: then the record goes alone. */
     if (p && !vm_lib_lost() && vm_lib_code() != VIR_ERR_OPERATION_TIMEOUT &&
         vm_lib.DomainCheckpointDelete(p, VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY) == 0)
         return 0;

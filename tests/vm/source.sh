@@ -72,6 +72,13 @@ why() { sed -n "s/^disk $1 .* data [0-9]* //p" "$W/out"; }                      
 is() { [ "$2" = "$3" ] || { cat "$W/out" "$W/err" >&2; fail "$1: '$2' instead of '$3'"; }; }
 same_copy() { rm -rf "$2" && mkdir -p "$2" && cp --sparse=always "$1"/*.raw "$2/" && cp -r "$1/texts" "$2/"; }
 
+# Our bitmaps, in the image of vdb and in QEMU.
+in_image() { qemu-img info --output=json "$W/b.qcow2" | jq -r '."format-specific".data.bitmaps[]?.name | select(startswith("bkctl-"))' | sort | xargs; }
+in_qemu() {
+    v qemu-monitor-command m '{"execute":"query-named-block-nodes"}' |
+        jq -r '[.return[]."dirty-bitmaps"[]?.name | select(startswith("bkctl-"))] | unique[]' | xargs
+}
+
 step "full, with what is kept beside the disks"
 inside m gwrite w /dev/vdb 0 100000000 1 >/dev/null
 inside m gwrite w /data/file 0 3000000 2 >/dev/null
@@ -271,6 +278,8 @@ until_so 30 "the end of m" is_off m
 boot m
 moment "$W/one" "vda vdb vdc" -p "$W/one/texts/source.json"
 is "vdb" "$(how vdb) $(why vdb)" "full its checkpoint is not consistent: the domain did not end in order"
+is "bitmaps" "$(in_qemu)" "$(v checkpoint-list m --name | sort | xargs)"
+clean 1
 inside m gwrite w /dev/vdb 60000000 1000000 14 >/dev/null
 moment "$W/one" "vda vdb vdc" -p "$W/one/texts/source.json"
 is "vdb" "$(how vdb)" tracked
@@ -283,6 +292,7 @@ bkvm_ends 0 backup "$W/one" -c "$U" -S "$W/scratch" -p "$W/one/texts/source.json
 is "vdb" "$(how vdb)" full
 qemu-img convert -f qcow2 -O raw "$W/b.qcow2" "$W/x.raw"
 cmp "$W/x.raw" "$W/one/vdb.raw"
+is "bitmaps" "$(in_image)" "" # those were lost
 boot m
 bkvm_ends 0 backup "$W/one" -c "$U" -S "$W/scratch" -p "$W/one/texts/source.json" m
 is "vdb" "$(how vdb)" full
@@ -319,16 +329,15 @@ bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" -s more m absent
 clean
 
 step "handed back as it was"
-in_qemu() { v qemu-monitor-command m '{"execute":"query-named-block-nodes"}' | jq '[.return[]."dirty-bitmaps"[]?.name | select(startswith("bkctl-"))] | unique | length'; }
-is "bitmaps" "$(in_qemu)" "$(points)" # none is left of those whose checkpoints went
+is "bitmaps" "$(in_qemu)" "$(v checkpoint-list m --name | sort | xargs)" # none is left of those whose checkpoints went
 bkvm_ends 0 forget -c "$U" m
 clean 0
-is "bitmaps" "$(in_qemu)" 0
+is "bitmaps" "$(in_qemu)" ""
 bkvm_ends 0 backup "$W/base" -c "$U" -S "$W/scratch" m
 off m
 bkvm_ends 0 forget -c "$U" m
 is "checkpoints" "$(points)" 0
-is "bitmaps" "$(qemu-img info --output=json "$W/b.qcow2" | jq '."format-specific".data.bitmaps // [] | map(select(.name | startswith("bkctl-"))) | length')" 0
+is "bitmaps" "$(in_image)" ""
 
 step "the domain is undefined"
 v undefine m
