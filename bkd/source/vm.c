@@ -76,6 +76,9 @@ static int prepare(struct vm *v, struct vm_domain *d, virDomainPtr dom, const st
         d->disks[i].reason = N_("what the snapshot before says of it cannot be understood");
     if (r < 0 || !d->active)
         return r;
+    r = vm_guard_room(v->scratch, err);
+    if (r < 0)
+        return r;
     memcpy(d->point, fresh_point(v, points).text, sizeof d->point);
     return vm_scratch_domain(v->scratch, (unsigned)(d - v->v), d->xml.has_owner, d->xml.uid, d->xml.gid,
                              d->socket, err);

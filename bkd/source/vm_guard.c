@@ -63,13 +63,17 @@ static void *watch(void *arg)
     return NULL;
 }
 
+int vm_guard_room(const struct vm_scratch *s, struct bk_error *err)
+{
+    if (vm_scratch_free_bytes(s) >= 2 * (uint64_t)VM_GUARD_LOW)
+        return 0;
+    bk_fail(err, BK_E_NOSPACE, "the scratch folder has less than %d MiB free", 2 * VM_GUARD_LOW >> 20);
+    return bk_hint(err, "name another one: what the guests write while they are backed up must fit in");
+}
+
 int vm_guard_start(const char *uri, const struct vm_domain *v, size_t n, const struct vm_scratch *s,
                    struct job *j, struct vm_guard **ret, struct bk_error *err)
 {
-    if (vm_scratch_free_bytes(s) < 2 * (uint64_t)VM_GUARD_LOW) {
-        bk_fail(err, BK_E_NOSPACE, "the scratch folder has less than %d MiB free", 2 * VM_GUARD_LOW >> 20);
-        return bk_hint(err, "name another one: what the guests write while they are backed up must fit in");
-    }
     struct vm_guard *g = calloc(1, sizeof *g);
     if (!g)
         return bk_fail_errno(err, ENOMEM, "watch the scratch folder");

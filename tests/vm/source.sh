@@ -244,6 +244,9 @@ wait "$pid" || rc=$?
 grep -q 'scratch folder is full' "$W/err1" || { cat "$W/err1" >&2; fail "it says nothing"; }
 is "the guest" "$(v domstate m)" running
 [ -z "$(ls "$W/small")" ] || fail "left: $(ls "$W/small")"
+head -c 100000000 /dev/zero >"$W/small/full"
+bkvm_ends 9 backup "$W/base" -c "$U" -S "$W/small" m
+rm "$W/small/full"
 clean 2
 
 step "the machine is switched off meanwhile"
