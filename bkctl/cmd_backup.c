@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "bkctl/backup_args.h"
+#include "bkctl/backup_disks.h"
 #include "bkctl/command.h"
 #include "bkctl/show.h"
 #include "bkd/backup/backup.h"
-#include "bkd/source/disk_format.h"
 
 struct backup_args {
     const char *name, *host;
@@ -20,8 +20,7 @@ struct backup_args {
     bool read_stdin;
     const char *stdin_name, *stdin_command;
     int compression;
-    int disk_format; /* 0: auto, else of disk_formats */
-    int audit;       /* per cent */
+    struct backup_disks_args disks;
     bool dry_run;
 };
 
@@ -64,12 +63,23 @@ static const struct opt backup_opts[] = {
             .conflicts = "files-from files-from0"),
     OPT_INT(struct backup_args, compression, 0, "compression", 0, 19, N_("zstd level; 0 stores as it is"),
             .def = "1"),
-    OPT_CHOICE(struct backup_args, disk_format, 0, "disk-format", "auto|raw|qcow2|vmdk|vhdx|vdi|vpc",
+    OPT_CHOICE(struct backup_args, disks.format, 0, "disk-format", "auto|raw|qcow2|vmdk|vhdx|vdi|vpc",
                N_("what the images given as disk:PATH are (auto: what their name says, else raw)"),
                .def = "auto"),
-    OPT_INT(struct backup_args, audit, 0, "audit", 0, 100,
+    OPT_INT(struct backup_args, disks.audit, 0, "audit", 0, 100,
             N_("per cent of the blocks said to be unchanged that are read and compared all the same"),
             .def = "1"),
+    OPT_STR(struct backup_args, disks.connect, 0, "connect", N_("URI"),
+            N_("the libvirt whose virtual machines are meant (default: its own default)")),
+    OPT_LIST(struct backup_args, disks.excluded, 0, "exclude-disk", N_("DISK"),
+             N_("leave out a disk of a virtual machine, vda or MACHINE/vda; may be repeated")),
+    OPT_CHOICE(struct backup_args, disks.freeze, 0, "freeze", BACKUP_DISKS_FREEZE,
+               N_("freeze the guest's file systems through its agent for the moment the backup begins"),
+               .def = "try"),
+    OPT_INT(struct backup_args, disks.freeze_max_s, 0, "freeze-max", 1, 300,
+            N_("seconds after which a guest is thawed whatever happens"), .def = "10"),
+    OPT_STR(struct backup_args, disks.scratch_dir, 0, "scratch", N_("DIR"),
+            N_("where what a guest overwrites meanwhile is kept (default $TMPDIR or /var/tmp)")),
     OPT_FLAG(struct backup_args, dry_run, 'n', "dry-run", N_("read and compare, store nothing")),
     OPT_END,
 };
@@ -150,39 +160,6 @@ static int from_files(struct app *a, struct repo *repo, const struct backup_comm
     return backup_files(repo, &a->job, c, &f, ret, err);
 }
 
-static int from_disks(struct app *a, struct repo *repo, const struct backup_common *c,
-                      const struct backup_args *x, const struct operands *ops, struct backup_result *ret,
-                      struct bk_error *err)
-{
-    const char *const *v = (const char *const *)ops->v;
-    bk_auto(disks_free) struct disks *source = NULL;
-    int r =
-        disks_plain_new(v, ops->n, x->disk_format ? disk_formats[x->disk_format - 1] : NULL, &source, err);
-    if (r < 0)
-        return r;
-    struct backup_disks d = {
-        .source = source, .operands = v, .n_operands = ops->n, .audit_ppm = (unsigned)x->audit * 10000
-    };
-    return backup_disks(repo, &a->job, c, &d, ret, err);
-}
-
-/* Disks or files: *ret. */
-static int check_disks(const struct backup_args *x, const struct operands *ops, bool *ret,
-                       struct bk_error *err)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < ops->n && !x->stdin_command; i++)
-        n += disks_plain_is(ops->v[i]);
-    *ret = n > 0;
-    if (n && (n < ops->n || x->files_from.n || x->files_from0.n)) {
-        bk_fail(err, BK_E_USAGE, "disks and files do not go into one snapshot");
-        return bk_hint(err, "a file whose name begins with disk: is written ./disk:...");
-    }
-    if (!n && x->disk_format)
-        return bk_fail(err, BK_E_USAGE, "--disk-format is for disks: disk:PATH");
-    return 0;
-}
-
 /* What the options say about where the data comes from must fit the operands. */
 static int check_source(const struct backup_args *x, const struct operands *ops, struct bk_error *err)
 {
@@ -205,6 +182,7 @@ static int check_source(const struct backup_args *x, const struct operands *ops,
 struct early { /* what is read of the source while the passphrase becomes a key */
     const struct backup_args *args;
     const struct operands *ops;
+    bool disks;
     struct ahead *ahead;
 };
 
@@ -221,7 +199,7 @@ static void look_ahead(void *ctx)
     const struct backup_args *x = e->args;
     bool all = !x->excludes.n && !x->exclude_files.n && !x->exclude_if_present.n && !x->exclude_caches &&
                !x->one_file_system;
-    if (x->stdin_command || x->read_stdin || !all || !e->ops->n || disks_plain_is(e->ops->v[0]))
+    if (x->stdin_command || x->read_stdin || !all || !e->ops->n || e->disks)
         return;
     struct bk_error ignored = { 0 }; /* the walk reads everything itself then */
     if (ahead_start((const char *const *)e->ops->v, e->ops->n, world_real.now_ns(world_real.ctx), &e->ahead,
@@ -235,9 +213,11 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
     bool disks = false;
     int r = check_source(x, ops, err);
     if (r == 0)
-        r = check_disks(x, ops, &disks, err);
+        r = x->stdin_command ? 0 : backup_disks_check(&x->disks, ops, &disks, err);
+    if (r == 0 && disks && (x->files_from.n || x->files_from0.n))
+        r = bk_fail(err, BK_E_USAGE, "files, disks and virtual machines do not go into one snapshot");
     bk_auto(repo_free) struct repo *repo = NULL;
-    bk_auto(early_clear) struct early early = { .args = x, .ops = ops };
+    bk_auto(early_clear) struct early early = { .args = x, .ops = ops, .disks = disks };
     if (r == 0)
         r = app_open_repo_while(a, look_ahead, &early, &repo, err);
     if (r < 0)
@@ -264,7 +244,7 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
     else if (x->read_stdin)
         r = backup_stream(repo, &a->job, &c, x->stdin_name ? x->stdin_name : "stdin", NULL, &result, err);
     else if (disks)
-        r = from_disks(a, repo, &c, x, ops, &result, err);
+        r = backup_disks_run(a, repo, &c, &x->disks, ops, &result, err);
     else
         r = from_files(a, repo, &c, x, ops, early.ahead, &result, err);
     ui_end(&a->ui);
@@ -273,8 +253,8 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
 
 const struct command cmd_backup = {
     .name = "backup",
-    .summary = N_("Back up files, disks, standard input or what a command prints"),
-    .operands = N_("PATH... | disk:PATH... | nbd:URI... | -- CMD ARGS..."),
+    .summary = N_("Back up files, disks, virtual machines, standard input or what a command prints"),
+    .operands = N_("PATH... | disk:PATH... | nbd:URI... | vm:NAME... | -- CMD ARGS..."),
     .about = N_("Stores a complete snapshot of the paths. Files that did not change since the snapshot it "
                 "compares with (see "
                 "--level) are not read. Files that cannot be read, or that change while they are, are listed "
@@ -285,17 +265,22 @@ const struct command cmd_backup = {
                 "stored as one snapshot. All of a disk is read, and only what is new is stored; holes stay "
                 "holes. Nobody may "
                 "write to it meanwhile.\n\n"
+                "vm:NAME is a virtual machine of libvirt on this host, or a pattern for several: all its "
+                "disks as of one moment "
+                "while it runs, and its definition. After the first time only what changed is read.\n\n"
                 "An interrupted run leaves no snapshot; what it stored is used by the next one."),
     .opts = backup_opts,
     .args_size = sizeof(struct backup_args),
     .max_operands = SIZE_MAX,
-    .examples = (const struct example[]){ { N_("two folders, without object files"),
-                                            "bkctl backup /etc /home --exclude '*.o'" },
-                                          { N_("read everything again"), "bkctl backup --level full /home" },
-                                          { N_("a database dump, straight from the command"),
-                                            "bkctl backup --stdin-from-command db.sql -- pg_dump mydb" },
-                                          { N_("an image of a virtual machine that is shut down"),
-                                            "bkctl backup --name web disk:/var/lib/images/web.qcow2" },
-                                          { 0 } },
+    .examples =
+        (const struct example[]){
+            { N_("two folders, without object files"), "bkctl backup /etc /home --exclude '*.o'" },
+            { N_("read everything again"), "bkctl backup --level full /home" },
+            { N_("a database dump, straight from the command"),
+              "bkctl backup --stdin-from-command db.sql -- pg_dump mydb" },
+            { N_("an image of a virtual machine that is shut down"),
+              "bkctl backup --name web disk:/var/lib/images/web.qcow2" },
+            { N_("a virtual machine that runs"), "bkctl backup vm:web1 --connect qemu:///system" },
+            { 0 } },
     .run = backup_run,
 };
