@@ -6,7 +6,7 @@
 #   ROUNDS=N: how many rounds      SEED=N: other moments
 . "$(dirname "$0")/lib.sh" prune
 need jq openssl
-rounds=${ROUNDS:-12} RANDOM=${SEED:-1}
+rounds=${ROUNDS:-5} RANDOM=${SEED:-1}
 mkdir "$W/sums" "$W/log"
 repo
 
