@@ -14,7 +14,7 @@ static void mark(struct blocks *b, size_t i, const struct disk_part *m, bool tra
      * changed. */
     enum block_state was = b->v[i];
     if (was == BLOCK_NONE || was == now)
-        b->v[i] = now;
+        b->v[i] = (uint8_t)now;
     else if (was == BLOCK_DATA || now == BLOCK_DATA || was == BLOCK_CLEAN || now == BLOCK_CLEAN)
         b->v[i] = BLOCK_DATA;
     else
