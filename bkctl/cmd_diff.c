@@ -232,7 +232,7 @@ static int find_side(struct view *v, const char *snap, const char *path, struct 
     bk_auto(free) char *text = NULL;
     if (path && asprintf(&text, "%s:%s", snap, path) < 0)
         return bk_fail(err, BK_E_NOMEM, "compare");
-    return place_find(v, text ? text : snap, false, ret, err);
+    return place_find(v, text ? text : snap, true, ret, err);
 }
 
 static int compare_places(struct diff *d, const struct place *a, const struct place *b, struct bk_error *err)

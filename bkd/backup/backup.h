@@ -50,7 +50,7 @@ void backup_result_clear(struct backup_result *r);
 BK_AUTO_CLEAR(struct backup_result, backup_result_clear)
 
 /* Disks, all as of one moment: source/disks.h. The snapshot holds a DISK stream for each, the texts of the
- * source as blobs, and how each disk was read as the blob BACKUP_DISKS_RECORD. What its tracking calls
+ * source as blobs, and how each disk was read as the blob DISKS_RECORD. What its tracking calls
  * unchanged comes from the parent; a part of that is read and compared all the same, and one difference makes
  * all of that disk be read. s is begun and ended. */
 struct backup_disks {
@@ -59,7 +59,6 @@ struct backup_disks {
     size_t n_operands;
     unsigned audit_ppm; /* of a million unchanged blocks so many are looked at */
 };
-#define BACKUP_DISKS_RECORD "disks.json"
 enum { BACKUP_AUDIT_PPM = 10000 };
 int backup_disks(struct repo *r, struct job *j, const struct backup_common *c, const struct backup_disks *d,
                  struct backup_result *ret, struct bk_error *err) BK_MUST_CHECK;

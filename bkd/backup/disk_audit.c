@@ -23,8 +23,9 @@ static int compare(struct look *k, uint64_t at, const uint8_t *data, size_t len,
         struct extent part = *x;
         part.off += (uint32_t)(at - k->at);
         part.len = n;
-        int r = x->kind == EXTENT_DATA ? reader_matches(k->g->run->reader, k->worker, &part, data, err)
-                                       : ingest_is_zero(data, n);
+        int r = x->kind == EXTENT_DATA
+                    ? disk_parent(k->g, reader_matches(k->g->run->reader, k->worker, &part, data, err))
+                    : ingest_is_zero(data, n);
         if (r < 0)
             return r;
         k->same = r;

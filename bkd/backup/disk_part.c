@@ -76,7 +76,7 @@ static int take_stretch(struct disk_job *g, struct ingest *in, unsigned lane, co
         break;
     }
     bk_auto(extents_clear) struct extents old = { 0 };
-    int r = leaves_extents(g->run->reader, worker, g->old, from, to, &old, err);
+    int r = disk_parent(g, leaves_extents(g->run->reader, worker, g->old, from, to, &old, err));
     if (r == 0 && g->audit_ppm) {
         struct blocks part = { .from = from,
                                .to = to,
@@ -123,7 +123,7 @@ static int keep_leaf(struct part *p, unsigned worker, const struct leaf *leaf, u
         return 0;
     }
     bk_auto(extents_clear) struct extents x = { 0 };
-    int r = leaves_extents(g->run->reader, worker, g->old, from, to, &x, err);
+    int r = disk_parent(g, leaves_extents(g->run->reader, worker, g->old, from, to, &x, err));
     return r < 0 ? r : pieces_add(&p->pieces, &g->run->sink, worker, &x, err);
 }
 
@@ -136,7 +136,7 @@ static int audit_part(const struct part *p, unsigned worker, unsigned lane, stru
         uint64_t to = p->to - at < DISK_SEGMENT ? p->to : at + DISK_SEGMENT;
         bk_auto(extents_clear) struct extents old = { 0 };
         struct blocks b;
-        r = leaves_extents(g->run->reader, worker, g->old, at, to, &old, err);
+        r = disk_parent(g, leaves_extents(g->run->reader, worker, g->old, at, to, &old, err));
         if (r == 0)
             r = disk_blocks(g, lane, at, to, &b, err);
         if (r == 0)

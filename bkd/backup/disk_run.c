@@ -2,6 +2,13 @@
 
 #include <errno.h>
 
+int disk_parent(struct disk_job *g, int r)
+{
+    if (r < 0 && reader_is_damage(r))
+        atomic_store(&g->parent_failed, true);
+    return r;
+}
+
 unsigned disk_lane_take(struct disk_job *g)
 {
     pthread_mutex_lock(&g->lock);
@@ -95,7 +102,7 @@ int disk_run(struct run *run, struct disk *d, const struct content *old, unsigne
     pthread_cond_init(&g.freed, NULL);
     struct job_rate rate;
     job_rate_init(&rate, run->job->limit_read);
-    int r = old ? leaves_open(run->reader, 0, old, &leaves, err) : 0;
+    int r = old ? disk_parent(&g, leaves_open(run->reader, 0, old, &leaves, err)) : 0;
     g.old = old ? &leaves : NULL;
     if (r == 0)
         r = open_job(&g, &rate, err);
@@ -103,8 +110,9 @@ int disk_run(struct run *run, struct disk *d, const struct content *old, unsigne
         r = disk_plan(&g, err);
     if (r == 0)
         r = run_parts(&g, err);
-    *ret_report =
-        (struct disk_report){ .n_audited = atomic_load(&g.n_audited), .n_lies = atomic_load(&g.n_lies) };
+    *ret_report = (struct disk_report){ .n_audited = atomic_load(&g.n_audited),
+                                        .n_lies = atomic_load(&g.n_lies),
+                                        .parent_failed = atomic_load(&g.parent_failed) };
     for (unsigned i = 0; i < g.n_in; i++)
         ret_report->read_bytes += g.in[i].read_bytes;
     *ret_lied = ret_report->n_lies > 0;

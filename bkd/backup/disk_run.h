@@ -21,11 +21,13 @@ enum { DISK_SEGMENT_BLOCKS = DISK_SEGMENT / DISK_BLOCK };
 struct disk_report {
     uint64_t read_bytes;
     uint64_t n_audited, n_lies; /* blocks */
+    bool parent_failed;         /* that is why it failed */
 };
 
 /* Read all of d, or, with `old`, what is not clean; audit_ppm: blocks of a million said to be clean that are
- * looked at. *ret_lied: a look showed that the tracking lies, ret is not set, and the caller begins again
- * without `old`; so does a parent that cannot be read: its codes are those of reader_is_damage. */
+ * looked at. *ret_lied: a look showed that the tracking lies, and ret is not set; or it fails and the report
+ * says that the parent did: the caller begins again without `old` after both. The report is set also after
+ * errors. */
 int disk_run(struct run *run, struct disk *d, const struct content *old, unsigned audit_ppm,
              struct content *ret, struct disk_report *ret_report, bool *ret_lied,
              struct bk_error *err) BK_MUST_CHECK;
@@ -56,6 +58,7 @@ struct disk_job {
     size_t n, cap;
     unsigned audit_ppm;
     atomic_uint_fast64_t n_audited, n_lies;
+    atomic_bool parent_failed;
 
     pthread_mutex_t lock; /* guards free_lanes, n_free */
     pthread_cond_t freed;
@@ -63,6 +66,8 @@ struct disk_job {
     unsigned n_free;
 };
 
+/* What a look into the parent returned; its damage is remembered. */
+int disk_parent(struct disk_job *g, int r);
 unsigned disk_lane_take(struct disk_job *g);
 void disk_lane_give(struct disk_job *g, unsigned lane);
 

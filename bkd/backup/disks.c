@@ -81,7 +81,7 @@ static void note(json_t *list, const struct disks_item *d, bool changes_only, co
     json_array_append_new(list, o);
 }
 
-/* May what is clean be taken from the parent? The reason if not; "" when there is nothing to take. */
+/* May what is clean be taken from the parent? The reason if not, or NULL. */
 static int may_keep(struct run *run, const struct disks_item *d, const struct content **ret,
                     const char **ret_reason, struct bk_error *err)
 {
@@ -119,7 +119,7 @@ static int one_disk(struct run *run, const struct disks_item *d, unsigned audit_
         return r;
     struct bk_error why = { 0 };
     r = disk_run(run, d->disk, old, audit_ppm, &content, &first, &lied, &why);
-    if (old && ((r == 0 && lied) || (r < 0 && reader_is_damage(r) && r != BK_E_IO))) {
+    if (old && ((r == 0 && lied) || (r < 0 && first.parent_failed))) {
         reason = lied ? N_("its change tracking lies") : N_("the parent snapshot is damaged");
         job_log(run->job, JOB_WARN, "all of disk '%s' is read: %s", d->name, bk_text(reason));
         old = NULL;
@@ -164,7 +164,7 @@ static int add_record(struct run *run, json_t *list, struct bk_error *err)
     json_decref(o);
     if (!text)
         return bk_fail_errno(err, ENOMEM, "describe the disks");
-    return add_text(run, BACKUP_DISKS_RECORD, text, strlen(text), err);
+    return add_text(run, DISKS_RECORD, text, strlen(text), err);
 }
 
 static int read_disks(struct run *run, const struct backup_disks *b, struct bk_error *err)
@@ -222,7 +222,7 @@ int backup_disks(struct repo *repo, struct job *j, const struct backup_common *c
     if (r == 0)
         r = run_commit(&run, ret, err);
     struct bk_error late = { 0 };
-    if (disks_end(b->source, j, r == 0, &late) < 0)
+    if (disks_end(b->source, j, r == 0 && !c->dry_run, &late) < 0)
         job_log(j, JOB_WARN, "the source is not as it was: %s", late.text);
     return r;
 }

@@ -13,13 +13,14 @@
 
 extern char **environ;
 
-enum { TAIL = 4096, TAIL_SHOWN = 400, POLL_MS = 50, TERM_MS = 2000 };
+enum { TAIL = 4096, TAIL_SHOWN = 400, POLL_MS = 50, TERM_MS = 2000, NO_PROGRAM = 127 };
 
 struct child {
     pid_t pid;     /* 0: none, or reaped */
     int out, errs; /* errs -1 when closed or none */
     char name[128];
-    char tail[TAIL];
+    bool server;
+    char tail[TAIL + 1]; /* ends with NUL */
     size_t tail_len;
 };
 
@@ -73,7 +74,7 @@ static _Noreturn void become_server(const char *const *argv, char *const *env, c
         *pid_text++ = digits[--n];
     *pid_text = '\0';
     execvpe(argv[0], (char *const *)argv, env);
-    _exit(127);
+    _exit(NO_PROGRAM);
 }
 
 /* posix_spawn cannot tell a child its own number. */
@@ -118,6 +119,11 @@ static int start(const char *const *argv, int socket, struct child **ret, struct
     c->errs = e[0];
     bk_auto(close) int e_in = e[1];
     fcntl(c->errs, F_SETFL, O_NONBLOCK);
+    c->server = socket >= 0;
+    if (c->server) { /* nobody reads while it serves */
+        fcntl(o_in, F_SETFL, O_NONBLOCK);
+        fcntl(e_in, F_SETFL, O_NONBLOCK);
+    }
     (void)fcntl(c->out, F_SETPIPE_SZ,
                 1 << 20); /* fewer switches; refused past a user's share, then it stays as it is */
     int sys = socket < 0 ? spawn(c, argv, o_in, e_in) : spawn_server(c, argv, o_in, e_in, socket);
@@ -172,6 +178,7 @@ static void read_errors(struct child *c)
         memmove(c->tail, c->tail + c->tail_len - keep, keep);
         memcpy(c->tail + keep, buf, len);
         c->tail_len = keep + len;
+        c->tail[c->tail_len] = '\0';
     }
 }
 
@@ -216,6 +223,8 @@ static int verdict(struct child *c, int status, struct bk_error *err)
     char tail[TAIL_SHOWN + 1];
     if (WIFEXITED(status) && !WEXITSTATUS(status))
         return 0;
+    if (c->server && WIFEXITED(status) && WEXITSTATUS(status) == NO_PROGRAM)
+        return bk_fail(err, BK_E_UNSUPPORTED, "'%s' is not installed", c->name);
     shown_tail(c, tail);
     if (WIFSIGNALED(status))
         return bk_fail(err, BK_E_FAILED, "command '%s' was killed by signal %d: %s", c->name,
@@ -254,6 +263,11 @@ static bool reaped(struct child *c, int wait_ms)
         nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
     }
     return false;
+}
+
+const char *child_said(const struct child *c)
+{
+    return c->tail;
 }
 
 void child_free(struct child *c)

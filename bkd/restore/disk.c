@@ -98,8 +98,10 @@ static void on_damage(void *ctx, unsigned worker, const struct plan_item *it, co
     struct bk_error zero = { 0 };
     if (bk_code_aborts(why->code) || d->opts->dry_run || is_there(d, worker, it))
         return;
-    if (d->target->ops->zero(d->target, worker, it->at, it->len, false, &zero) < 0)
-        why = &zero;
+    if (d->target->ops->zero(d->target, worker, it->at, it->len, false, &zero) < 0) {
+        problem(d, &zero);
+        return;
+    }
     lost(d, it->at, it->at + it->len, why);
 }
 
@@ -175,6 +177,19 @@ static void differs(struct disk_restore *d, uint64_t at, uint64_t len)
     problem(d, &why);
 }
 
+static void unreadable(struct disk_restore *d, uint64_t at, uint64_t len, const struct bk_error *why)
+{
+    struct bk_error err = *why;
+    bk_context(&err, "bytes %llu to %llu cannot be read back", (unsigned long long)at,
+               (unsigned long long)(at + len));
+    problem(d, &err);
+}
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    return !p[0] && !memcmp(p, p + 1, len - 1);
+}
+
 struct looking {
     struct disk_restore *d;
     unsigned worker;
@@ -190,16 +205,26 @@ static int look_at(void *ctx, uint64_t at, const struct extent *x, struct bk_err
     for (uint64_t done = 0; done < x->len;) {
         size_t n = x->len - done < CHUNK_MAX ? (size_t)(x->len - done) : CHUNK_MAX;
         int r = job_check(d->job, err);
-        if (r == 0)
-            r = d->target->ops->read(d->target, k->worker, at + done, p, n, err);
+        if (r < 0)
+            return r;
+        struct bk_error why = { 0 };
+        r = d->target->ops->read(d->target, k->worker, at + done, p, n, &why);
+        if (r < 0 && bk_code_aborts(r)) {
+            *err = why;
+            return r;
+        }
         int same = r < 0                    ? r
                    : x->kind == EXTENT_DATA ? reader_matches(d->reader, k->worker, x, p, err)
-                                            : !p[0] && !memcmp(p, p + 1, n - 1);
-        if (same < 0 && !reader_is_damage(same))
+                                            : is_zero(p, n);
+        if (r < 0)
+            unreadable(d, at + done, n, &why);
+        else if (same < 0 && !reader_is_damage(same)) /* damage was told when it was written */
             return same;
         if (same == 0)
             differs(d, at + done, n);
         done += n;
+        if (r < 0)
+            continue;
         atomic_fetch_add_explicit(&d->bytes_verified, n, memory_order_relaxed);
         atomic_fetch_add_explicit(&d->job->read_bytes, n, memory_order_relaxed);
     }

@@ -1,7 +1,5 @@
 #include "bkd/restore/disk_target.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "bkd/source/disks.h"
@@ -19,7 +17,7 @@ int disk_target_open(const struct disk_target_opts *o, struct job *j, struct dis
                        o->format);
     int r;
     if (!uri && !strcmp(format, "raw"))
-        r = disk_target_file(o, j, ret, err);
+        r = disk_target_file(o, ret, err);
     else
 #if HAVE_DISKS
         r = disk_target_nbd(o, uri ? NULL : format, j, ret, err);
@@ -33,18 +31,4 @@ void disk_target_free(struct disk_target *t)
 {
     if (t)
         t->ops->free(t);
-}
-
-int disk_target_sync_folder(const char *path, struct bk_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    bk_auto(free) char *folder = slash == path ? strdup("/")
-                                 : slash       ? strndup(path, (size_t)(slash - path))
-                                               : strdup(".");
-    if (!folder)
-        return bk_fail_errno(err, ENOMEM, "finish %s", path);
-    bk_auto(close) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        return bk_fail_errno(err, errno, "write the folder of %s to the medium", path);
-    return 0;
 }

@@ -36,20 +36,18 @@ struct disk_target_opts {
     bool overwrite; /* something that is there may be changed */
     unsigned n_workers;
 };
-/* EXISTS: overwrite is needed; LIMIT: it is shorter than the disk; USAGE: what is there cannot hold a disk;
- * UNSUPPORTED, and what opening says. Nothing is changed by an error. */
+/* EXISTS: overwrite is needed; BUSY: it is mounted, or a QEMU has it open; LIMIT: it is shorter than the
+ * disk; USAGE: what is there cannot hold a disk; UNSUPPORTED, and what opening says. Nothing is changed by an
+ * error. */
 int disk_target_open(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
                      struct bk_error *err) BK_MUST_CHECK;
 void disk_target_free(struct disk_target *t);
 BK_AUTO(struct disk_target *, disk_target_free)
 
 /* inside */
-int disk_target_file(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
+int disk_target_file(const struct disk_target_opts *o, struct disk_target **ret,
                      struct bk_error *err) BK_MUST_CHECK;
 /* format NULL: `to` is a URI; else a file of that format, made anew */
 int disk_target_nbd(const struct disk_target_opts *o, const char *format, struct job *j,
                     struct disk_target **ret, struct bk_error *err) BK_MUST_CHECK;
-/* The folder that path stands in, to the medium. */
-int disk_target_sync_folder(const char *path, struct bk_error *err) BK_MUST_CHECK;
-
 #endif

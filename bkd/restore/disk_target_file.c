@@ -7,16 +7,18 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "bkd/restore/disk_new.h"
 #include "bkd/restore/disk_target.h"
 #include "bkd/restore/run.h"
+#include "bkd/source/qemu_lock.h"
 
 enum { BLOCK = 4096 }; /* what a file system allocates */
 
 struct file_target {
     struct disk_target target;
-    struct job *job;
     int fd;
-    char *path, *temporary; /* owned; temporary: the name until finish, NULL: in place */
+    struct disk_new made; /* unless it is changed in place */
+    char *path;           /* owned */
     uint64_t size;
     bool device;
     unsigned n_workers;
@@ -128,6 +130,8 @@ static int file_read(struct disk_target *t, unsigned worker, uint64_t at, uint8_
 static int file_sync(struct disk_target *t, struct bk_error *err)
 {
     struct file_target *f = (struct file_target *)t;
+    if (!f->device && ftruncate(f->fd, (off_t)f->size) < 0)
+        return bk_fail_errno(err, errno, "give it %llu bytes", (unsigned long long)f->size);
     if (fsync(f->fd) < 0)
         return bk_fail_errno(err, errno, "write %s to the medium", f->path);
     posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED); /* what is read back comes from there */
@@ -137,13 +141,7 @@ static int file_sync(struct disk_target *t, struct bk_error *err)
 static int file_finish(struct disk_target *t, struct bk_error *err)
 {
     struct file_target *f = (struct file_target *)t;
-    if (!f->temporary)
-        return 0;
-    /* Only a name that nobody took meanwhile. */
-    if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->path, RENAME_NOREPLACE) < 0)
-        return bk_fail_errno(err, errno, "give %s its name", f->path);
-    free(bk_steal(f->temporary));
-    return disk_target_sync_folder(f->path, err);
+    return f->made.temporary ? disk_new_finish(&f->made, err) : 0;
 }
 
 static void file_free(struct disk_target *t)
@@ -151,12 +149,10 @@ static void file_free(struct disk_target *t)
     struct file_target *f = (struct file_target *)t;
     if (f->fd >= 0)
         close(f->fd);
-    if (f->temporary)
-        unlink(f->temporary);
+    disk_new_clear(&f->made);
     for (unsigned i = 0; f->scratch && i < f->n_workers; i++)
         free(f->scratch[i]);
     free(f->scratch);
-    free(f->temporary);
     free(f->path);
     free(f);
 }
@@ -182,9 +178,10 @@ static int open_device(struct file_target *f, struct bk_error *err)
     if (size < f->size)
         return bk_fail(err, BK_E_LIMIT, "it has %llu bytes, and the disk %llu", (unsigned long long)size,
                        (unsigned long long)f->size);
-    return 0;
+    return qemu_lock_check(f->fd, true, err);
 }
 
+/* It gets its size when all of it has been written. */
 static int open_file(struct file_target *f, struct bk_error *err)
 {
     f->fd = open(f->path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
@@ -193,38 +190,22 @@ static int open_file(struct file_target *f, struct bk_error *err)
         return bk_fail_errno(err, errno, "open it");
     if (!S_ISREG(st.st_mode))
         return bk_fail(err, BK_E_USAGE, "it is neither a regular file nor a block device");
-    if (ftruncate(f->fd, (off_t)f->size) < 0)
-        return bk_fail_errno(err, errno, "give it %llu bytes", (unsigned long long)f->size);
-    return 0;
+    return qemu_lock_check(f->fd, true, err);
 }
 
 static int make_file(struct file_target *f, struct bk_error *err)
 {
-    if (asprintf(&f->temporary, "%s.bkctl-%d", f->path, (int)getpid()) < 0) {
-        f->temporary = NULL;
-        return bk_fail_errno(err, ENOMEM, "make it");
-    }
-    f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
-    if (f->fd < 0) {
-        int sys = errno;
-        free(bk_steal(f->temporary)); /* not ours */
-        return bk_fail_errno(err, sys, "make it");
-    }
     f->target.fresh = true;
-    if (ftruncate(f->fd, (off_t)f->size) < 0)
-        return bk_fail_errno(err, errno, "give it %llu bytes", (unsigned long long)f->size);
-    return 0;
+    return disk_new_make(f->path, &f->made, &f->fd, err);
 }
 
-int disk_target_file(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
-                     struct bk_error *err)
+int disk_target_file(const struct disk_target_opts *o, struct disk_target **ret, struct bk_error *err)
 {
     struct file_target *f = calloc(1, sizeof *f);
     if (!f)
         return bk_fail_errno(err, ENOMEM, "restore a disk");
-    *f = (struct file_target){
-        .target.ops = &file_ops, .job = j, .fd = -1, .size = o->size, .n_workers = o->n_workers
-    };
+    *f =
+        (struct file_target){ .target.ops = &file_ops, .fd = -1, .size = o->size, .n_workers = o->n_workers };
     bk_auto(disk_target_free) struct disk_target *t = &f->target;
     f->path = strdup(o->to);
     f->scratch = calloc(o->n_workers, sizeof *f->scratch);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bkd/restore/disk_new.h"
 #include "bkd/restore/disk_target.h"
 #include "bkd/source/disks.h"
 #include "bkd/source/disk_serve.h"
@@ -20,7 +21,7 @@ struct nbd_target {
     struct disk_target target;
     struct job *job;
     struct child *server;   /* owned, or NULL */
-    char *path, *temporary; /* owned; NULL for exports */
+    struct disk_new made;   /* of an image */
     struct nbd_link *links; /* owned */
     unsigned n_workers, n_links;
     pthread_mutex_t *locks; /* owned: one for each link; workers share links where the server takes few */
@@ -154,16 +155,12 @@ static int nbd_target_finish(struct disk_target *t, struct bk_error *err)
         return 0;
     /* It writes its own metadata at its end: only that says that the image is whole. */
     int r = child_finish(n->server, n->job, err);
-    bk_auto(close) int fd = r == 0 ? open(n->temporary, O_RDONLY | O_CLOEXEC) : -1;
-    if (r == 0 && (fd < 0 || fsync(fd) < 0))
-        r = bk_fail_errno(err, errno, "write %s to the medium", n->temporary);
-    if (r == 0 && renameat2(AT_FDCWD, n->temporary, AT_FDCWD, n->path, RENAME_NOREPLACE) < 0)
-        r = bk_fail_errno(err, errno, "give %s its name", n->path);
-    if (r == 0) {
-        free(bk_steal(n->temporary));
-        r = disk_target_sync_folder(n->path, err);
-    }
-    return r;
+    if (r < 0)
+        return r;
+    bk_auto(close) int fd = open(n->made.temporary, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return bk_fail_errno(err, errno, "write %s to the medium", n->made.path);
+    return disk_new_finish(&n->made, err);
 }
 
 static void nbd_target_free(struct disk_target *t)
@@ -171,14 +168,11 @@ static void nbd_target_free(struct disk_target *t)
     struct nbd_target *n = (struct nbd_target *)t;
     close_links(n);
     child_free(n->server);
-    if (n->temporary)
-        unlink(n->temporary);
+    disk_new_clear(&n->made);
     for (unsigned i = 0; n->locks && i < n->n_workers; i++)
         pthread_mutex_destroy(&n->locks[i]);
     free(n->locks);
     free(n->links);
-    free(n->temporary);
-    free(n->path);
     free(n);
 }
 
@@ -202,6 +196,9 @@ static int look(struct nbd_target *n, const struct disk_target_opts *o, struct b
                        (unsigned long long)o->size);
     if (nbd_lib.is_read_only(h) == 1)
         return bk_fail(err, BK_E_PERM, "it is read-only");
+    if (n->target.fresh && (uint64_t)size > o->size)
+        job_log(n->job, JOB_WARN, "%s: an image of this format is %llu bytes longer than the disk", o->to,
+                (unsigned long long)size - (unsigned long long)o->size);
     n->can_zero = nbd_lib.can_zero(h) == 1;
     return 0;
 }
@@ -219,6 +216,7 @@ static int open_export(struct nbd_target *n, const struct disk_target_opts *o, s
     n->n_links = 1;
     struct bk_error ignored = { 0 };
     while (nbd_lib.can_multi_conn(n->links[0].h) == 1 && n->n_links < n->n_workers &&
+           n->n_links < NBD_LINKS_MAX &&
            nbd_link_uri(&n->links[n->n_links], n->job, disks_uri(o->to), NULL, EXTRA_SILENCE_S, &ignored) ==
                0)
         n->n_links++;
@@ -246,30 +244,25 @@ static int make_image(struct nbd_target *n, const struct disk_target_opts *o, co
     }
     char size[32];
     snprintf(size, sizeof size, "%llu", (unsigned long long)o->size);
-    n->path = strdup(o->to);
-    /* qemu-img must not take a part of the name for a protocol */
-    if (!n->path ||
-        asprintf(&n->temporary, "%s%s.bkctl-%d", *o->to == '/' ? "" : "./", o->to, (int)getpid()) < 0) {
-        n->temporary = NULL;
-        return bk_fail_errno(err, ENOMEM, "make it");
-    }
-    bk_auto(close) int fd = open(n->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        int sys = errno;
-        free(bk_steal(n->temporary)); /* not ours */
-        return bk_fail_errno(err, sys, "make it");
-    }
-    const char *argv[] = { "qemu-img", "create", "-q", "-f", format, n->temporary, size, NULL };
-    int r = run(argv, n->job, err);
+    bk_auto(close) int fd = -1;
+    int r = disk_new_make(o->to, &n->made, &fd, err);
+    if (r < 0)
+        return r;
+    /* vpc would round the size up to whole cylinders */
+    bool vpc = !strcmp(format, "vpc");
+    const char *argv[] = { "qemu-img",        "create",        "-q", "-f", format, n->made.temporary, size,
+                           vpc ? "-o" : NULL, "force_size=on", NULL };
+    r = run(argv, n->job, err);
     if (r == BK_E_ABSENT) {
         bk_fail(err, BK_E_UNSUPPORTED, "qemu-img is not installed");
         return bk_hint(err, "install the package qemu-utils");
     }
+    unsigned n_links = n->n_workers < NBD_LINKS_MAX ? n->n_workers : NBD_LINKS_MAX;
     const char *none[] = { NULL };
     if (r == 0)
-        r = disk_serve(n->temporary, format, none, n->n_workers, n->job, NULL, n->links, &n->server, err);
+        r = disk_serve(n->made.temporary, format, none, n_links, n->job, NULL, n->links, &n->server, err);
     if (r == 0) {
-        n->n_links = n->n_workers;
+        n->n_links = n_links;
         n->target.fresh = true;
     }
     return r;

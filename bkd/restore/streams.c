@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "bkd/restore/disk.h"
+#include "bkd/source/disks.h"
 
 static bool is_content(const struct snapshot_stream *t)
 {
@@ -40,19 +41,6 @@ static int check_names(const struct snapshot *s, const struct restore_streams_op
     return 0;
 }
 
-/* Every part of the name is one of a file: nothing leads out of the folder. */
-static bool is_safe(const char *name)
-{
-    for (const char *p = name;; p++) {
-        size_t n = strcspn(p, "/");
-        if (!n || n > 255 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
-            return false;
-        p += n;
-        if (!*p)
-            return true;
-    }
-}
-
 /* The folders of the path behind its first `from` bytes, each a real one. */
 static int make_folders(char *path, size_t from, struct bk_error *err)
 {
@@ -77,7 +65,7 @@ static int place_below(const struct restore_streams_opts *o, const struct snapsh
 {
     const char *format = o->format ? o->format : "raw";
     bool disk = t->kind == STREAM_DISK;
-    if (!is_safe(t->name))
+    if (!disks_name_fits(t->name) && strcmp(t->name, DISKS_RECORD))
         return bk_fail(err, BK_E_CORRUPT, "the name '%s' leads out of the folder", t->name);
     bk_auto(free) char *path = NULL;
     if (asprintf(&path, "%s/%s%s%s", o->target, t->name, disk ? "." : "",

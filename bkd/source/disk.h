@@ -51,7 +51,8 @@ void disk_free(struct disk *d);
 BK_AUTO(struct disk *, disk_free)
 
 /* A raw image or a block device. Never a guess: whatever the bytes look like, they are the disk. ABSENT,
- * PERM, IO; USAGE: neither a regular file nor a block device. */
+ * PERM, IO; USAGE: neither a regular file nor a block
+ * device; BUSY: a QEMU has it open for writing. Reading: CHANGED when it became shorter. */
 int disk_file_open(const char *path, struct job *j, struct disk **ret, struct bk_error *err) BK_MUST_CHECK;
 
 /* An NBD export. */
@@ -63,9 +64,7 @@ struct disk_nbd_opts {
 };
 /* Its lanes are connections, up to one per worker of the job and as many as the server takes. UNSUPPORTED:
  * libnbd is not installed, or the export lacks the context; ABSENT, IO: it cannot be reached; CORRUPT: it
- * breaks the protocol or has another size. A server that is silent for DISK_NBD_SILENCE_S ends a call with
- * IO. */
-enum { DISK_NBD_SILENCE_S = 120 };
+ * breaks the protocol or has another size. UNREACHABLE: it is silent, as nbd_link.h says. */
 int disk_nbd_open(const struct disk_nbd_opts *o, struct job *j, struct disk **ret,
                   struct bk_error *err) BK_MUST_CHECK;
 

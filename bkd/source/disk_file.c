@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bkd/source/disk.h"
+#include "bkd/source/qemu_lock.h"
 
 struct file_disk {
     struct disk disk;
@@ -31,8 +32,13 @@ static int file_map(struct disk *d, unsigned lane, uint64_t from, uint64_t to, d
     struct file_disk *f = (struct file_disk *)d;
     for (uint64_t at = from; at < to;) {
         off_t data = f->sparse ? lseek(f->fd, (off_t)at, SEEK_DATA) : (off_t)at;
-        if (data < 0 && errno == ENXIO)
+        if (data < 0 && errno == ENXIO) {
+            struct stat st = { 0 };
+            if (fstat(f->fd, &st) < 0 || (uint64_t)st.st_size < d->size)
+                return bk_fail(err, BK_E_CHANGED, "it ends at byte %llu of %llu: it became shorter",
+                               (unsigned long long)st.st_size, (unsigned long long)d->size);
             data = (off_t)to;
+        }
         if (data < 0) /* cannot tell: all is data */
             return put(fn, ctx, at, to, EXTENT_DATA, err);
         uint64_t start = (uint64_t)data < to ? (uint64_t)data : to;
@@ -125,6 +131,9 @@ int disk_file_open(const char *path, struct job *j, struct disk **ret, struct bk
     int r = find_size(f, path, err);
     if (r < 0)
         return r;
+    r = qemu_lock_check(f->fd, false, err);
+    if (r < 0)
+        return bk_context(err, "%s", path);
     posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     *ret = bk_steal(d);
     return 0;

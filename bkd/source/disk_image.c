@@ -16,7 +16,8 @@ int disk_image_open(const char *path, const char *format, const char *bitmap, st
     bk_auto(close) int probe = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (probe < 0)
         return bk_fail_errno(err, errno, "open %s", path);
-    bk_auto(free) struct nbd_link *links = calloc(j->n_threads, sizeof *links);
+    unsigned n = j->n_threads < NBD_LINKS_MAX ? j->n_threads : NBD_LINKS_MAX;
+    bk_auto(free) struct nbd_link *links = calloc(n, sizeof *links);
     bk_auto(free) char *changes = NULL;
     if (bitmap && asprintf(&changes, "qemu:dirty-bitmap:%s", bitmap) < 0)
         changes = NULL;
@@ -25,8 +26,8 @@ int disk_image_open(const char *path, const char *format, const char *bitmap, st
     const char *contexts[] = { "base:allocation", changes, NULL };
     const char *more[] = { "-r", bitmap ? "-B" : NULL, bitmap, NULL };
     struct child *server = NULL;
-    int r = disk_serve(path, format, more, j->n_threads, j, contexts, links, &server, err);
+    int r = disk_serve(path, format, more, n, j, contexts, links, &server, err);
     if (r == 0)
-        r = disk_nbd_over(links, j->n_threads, changes, server, j, ret, err);
+        r = disk_nbd_over(links, n, changes, server, ret, err);
     return r < 0 ? bk_context(err, "%s", path) : 0;
 }

@@ -31,7 +31,6 @@ struct nbd_lane {
 };
 struct nbd_disk {
     struct disk disk;
-    struct job *job;
     struct child *server; /* owned, or NULL */
     char *changes;        /* owned: name of the context, or NULL */
     bool allocation;      /* the server tells what is allocated */
@@ -67,6 +66,7 @@ struct asked {
 static int on_extents(void *ctx, const char *context, uint64_t offset, uint32_t *entries, size_t n,
                       int *error)
 {
+    (void)error; /* it is kept in the list, and found there */
     struct asked *q = ctx;
     struct stretches *s = !strcmp(context, allocation)                 ? &q->lane->data
                           : q->changes && !strcmp(context, q->changes) ? &q->lane->changes
@@ -78,8 +78,6 @@ static int on_extents(void *ctx, const char *context, uint64_t offset, uint32_t 
         s->sys = EPROTO;
     for (size_t i = 0; i + 1 < n && !s->sys; i += 2)
         note_one(s, entries[i], entries[i + 1]);
-    if (s->sys)
-        *error = s->sys;
     return 0;
 }
 
@@ -231,7 +229,8 @@ static int nbd_read(struct disk *disk, unsigned lane, uint64_t from, uint64_t to
         if (r == 0)
             send_some(&p);
     }
-    if (p.n) /* what is still on its way would be taken for the next answer: this connection has ended */
+    if (r < 0 ||
+        p.n) /* what is still on its way would be taken for the next answer: this connection has ended */
         nbd_link_close(&l->link);
     return r;
 }
@@ -269,7 +268,7 @@ static int look(struct nbd_disk *d, struct bk_error *err)
 }
 
 int disk_nbd_over(struct nbd_link *links, unsigned n, const char *changes, struct child *server,
-                  struct job *j, struct disk **ret, struct bk_error *err)
+                  struct disk **ret, struct bk_error *err)
 {
     struct nbd_disk *d = calloc(1, sizeof *d);
     struct nbd_lane *lanes = calloc(n, sizeof *lanes);
@@ -284,7 +283,6 @@ int disk_nbd_over(struct nbd_link *links, unsigned n, const char *changes, struc
     for (unsigned i = 0; i < n; i++)
         lanes[i].link = links[i];
     *d = (struct nbd_disk){ .disk = { .ops = &nbd_ops, .n_lanes = n, .tracked = changes },
-                            .job = j,
                             .server = server,
                             .lanes = lanes };
     bk_auto(disk_free) struct disk *disk = &d->disk;
@@ -307,11 +305,11 @@ int disk_nbd_open(const struct disk_nbd_opts *o, struct job *j, struct disk **re
         return bk_context(err, "%s", o->uri);
     unsigned n = 1;
     struct bk_error ignored = { 0 };
-    while (nbd_lib.can_multi_conn(links[0].h) == 1 && n < j->n_threads &&
+    while (nbd_lib.can_multi_conn(links[0].h) == 1 && n < j->n_threads && n < NBD_LINKS_MAX &&
            nbd_link_uri(&links[n], j, o->uri, contexts, EXTRA_SILENCE_S, &ignored) == 0)
         n++;
     bk_auto(disk_free) struct disk *d = NULL;
-    r = disk_nbd_over(links, n, o->changes, NULL, j, &d, err);
+    r = disk_nbd_over(links, n, o->changes, NULL, &d, err);
     if (r == 0 && o->size && d->size != o->size)
         r = bk_fail(err, BK_E_CORRUPT, "it has %llu bytes instead of %llu", (unsigned long long)d->size,
                     (unsigned long long)o->size);

@@ -8,6 +8,6 @@
 /* n links, taken over also after an error; changes as in struct disk_nbd_opts; server: that ends with the
  * disk, taken over as well, or NULL. */
 int disk_nbd_over(struct nbd_link *links, unsigned n, const char *changes, struct child *server,
-                  struct job *j, struct disk **ret, struct bk_error *err) BK_MUST_CHECK;
+                  struct disk **ret, struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -65,9 +65,9 @@ int disk_serve(const char *path, const char *format, const char *const *more, un
     if (server && r != BK_E_CANCELLED && r != BK_E_UNREACHABLE && child_finish(server, j, &why) < 0) {
         *err = why;
         r = err->code;
-        if (strstr(err->text, "status 127"))
+        if (r == BK_E_UNSUPPORTED)
             return bk_hint(err, "install the package qemu-utils");
-        if (strstr(err->text, " lock"))
+        if (strstr(child_said(server), "\" lock")) /* QEMU speaks English only */
             return bk_hint(err,
                            "it is in use: stop the machine that it belongs to, or back that up (vm:NAME)");
     }

@@ -44,6 +44,18 @@ void disks_free(struct disks *s)
     s->ops->free(s);
 }
 
+bool disks_name_fits(const char *name)
+{
+    for (const char *p = name;; p++) {
+        size_t n = strcspn(p, "/");
+        if (!n || n > DISKS_NAME_MAX || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+            return false;
+        p += n;
+        if (!*p)
+            return strcmp(name, DISKS_RECORD) != 0;
+    }
+}
+
 static int check_name(const struct disks *s, const char *name, struct bk_error *err)
 {
     bool there = false;
@@ -51,8 +63,8 @@ static int check_name(const struct disks *s, const char *name, struct bk_error *
         there = !strcmp(s->v[i].name, name);
     for (size_t i = 0; i < s->n_texts && !there; i++)
         there = !strcmp(s->texts[i].name, name);
-    if (!*name)
-        return bk_fail(err, BK_E_USAGE, "a disk needs a name");
+    if (!disks_name_fits(name))
+        return bk_fail(err, BK_E_USAGE, "'%s' cannot be the name of a disk", name);
     return there ? bk_fail(err, BK_E_USAGE, "two disks are called '%s'", name) : 0;
 }
 

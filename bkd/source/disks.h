@@ -10,7 +10,11 @@
 
 #include "bkd/source/disk.h"
 
-enum { DISKS_MAX = 1024, DISKS_TEXT_MAX = 16 << 20 /* bytes of one kept text */ };
+enum {
+    DISKS_NAME_MAX = 255 /* bytes between slashes */,
+    DISKS_MAX = 1024,
+    DISKS_TEXT_MAX = 16 << 20 /* bytes of one kept text */
+};
 
 struct disks_item {
     char *name;        /* owned; unique among the disks: "vda" */
@@ -29,6 +33,10 @@ struct disks_past {
     size_t source_len;
 };
 #define DISKS_SOURCE "source.json"
+#define DISKS_RECORD "disks.json" /* how the disks were read: the backup's own */
+
+/* Parts between slashes that can be names of files, and not DISKS_RECORD. */
+bool disks_name_fits(const char *name);
 
 struct disks;
 struct disks_ops {

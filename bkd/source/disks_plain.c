@@ -1,5 +1,6 @@
 /* Images, devices and exports as they are. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,22 +50,24 @@ static int choose_format(const char *path, const char *asked, const char **ret, 
 }
 
 /* "/x/web.qcow2" becomes "web", "nbd://host/vda" "vda"; a name that is there already gets a number. */
-static void name_it(const struct disks *s, const char *text, char out[static 256])
+static void name_it(const struct disks *s, const char *text, bool uri, char out[static 256])
 {
-    size_t len = strcspn(text, "?");
+    size_t len = uri ? strcspn(text, "?") : strlen(text);
     while (len && text[len - 1] == '/')
         len--;
     size_t from = len;
     while (from && text[from - 1] != '/')
         from--;
-    char stem[224];
-    snprintf(stem, sizeof stem, "%.*s", (int)(len - from < sizeof stem ? len - from : sizeof stem - 1),
-             text + from);
+    char stem[224] = "";
+    if (len - from < sizeof stem)
+        memcpy(stem, text + from, len - from);
     size_t end = strlen(stem);
     if (disk_format_of_name(stem, &end))
         stem[end] = '\0';
-    if (!*stem || strchr(stem, ':'))
+    json_t *fits = json_string(stem); /* that is UTF-8 */
+    if (!fits || !disks_name_fits(stem) || strchr(stem, ':'))
         strcpy(stem, "disk");
+    json_decref(fits);
     snprintf(out, 256, "%s", stem);
     for (unsigned k = 2;; k++) {
         bool there = false;
@@ -95,7 +98,7 @@ static int open_one(struct plain *p, struct job *j, const char *operand, struct 
 #endif
     if (r < 0)
         return r;
-    name_it(&p->disks, uri ? uri : path, name);
+    name_it(&p->disks, uri ? uri : path, uri, name);
     return disks_add(&p->disks, name, d, NULL, err);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TICK_MS = 500 };
@@ -29,6 +30,13 @@ static int turn(struct nbd_link *l, struct bk_error *err)
         return r;
     int n = nbd_lib.poll(l->h, TICK_MS);
     return n < 0 ? nbd_link_fail(err, N_("talk to the NBD server")) : n;
+}
+
+static int64_t now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
 }
 
 static int silent(struct bk_error *err, unsigned s)
@@ -109,6 +117,7 @@ int nbd_link_wait(struct nbd_link *l, int64_t cookie, const char *what, uint64_t
 {
     int r = 0;
     unsigned idle_ms = 0;
+    int64_t start = now_s();
     while (r == 0 && cookie >= 0) {
         int done = nbd_lib.aio_command_completed(l->h, (uint64_t)cookie);
         if (done > 0)
@@ -121,6 +130,9 @@ int nbd_link_wait(struct nbd_link *l, int64_t cookie, const char *what, uint64_t
             r = n;
         else if (idle_ms >= NBD_SILENCE_S * 1000)
             r = silent(err, NBD_SILENCE_S);
+        else if (now_s() - start > NBD_REQUEST_S) /* it drips */
+            r = bk_fail(err, BK_E_UNREACHABLE, "the NBD server has not answered a request in %d s",
+                        NBD_REQUEST_S);
     }
     if (r == 0)
         r = nbd_link_fail(err, N_("the NBD server refuses"));
@@ -136,14 +148,15 @@ static int listen_hidden(const char *dir, struct sockaddr_un *ret, struct bk_err
     *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
     snprintf(ret->sun_path, sizeof ret->sun_path, "%s/s", dir);
     bk_auto(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)ret, sizeof *ret) < 0 || listen(fd, 64) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)ret, sizeof *ret) < 0 || listen(fd, NBD_LINKS_MAX) < 0)
         return bk_fail_errno(err, errno, "listen on %s", ret->sun_path);
     return bk_steal_fd(&fd);
 }
 
 static int connect_to(const struct sockaddr_un *to, struct bk_error *err)
 {
-    bk_auto(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* a queue that is full is an error and no wait */
+    bk_auto(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof *to) < 0)
         return bk_fail_errno(err, errno, "connect to %s", to->sun_path);
     return bk_steal_fd(&fd);

@@ -13,8 +13,9 @@
 #include "bkd/source/nbd_lib.h"
 
 enum {
-    NBD_SILENCE_S = 120 /* seconds without a byte after which a server counts as gone */,
-    NBD_CONTEXTS_MAX = 2
+    NBD_SILENCE_S = 120,  /* seconds without a byte after which a server counts as gone */
+    NBD_REQUEST_S = 1200, /* seconds that one request may take at most */
+    NBD_LINKS_MAX = 16,   /* connections of one disk */
 };
 
 struct nbd_link {
@@ -39,7 +40,8 @@ int nbd_link_wait(struct nbd_link *l, int64_t cookie, const char *what, uint64_t
 int nbd_link_fail(struct bk_error *err, const char *what);
 
 /* A server of our own: argv is run with a socket that `n` connections wait on already, so that nothing has a
- * name that others could open, and it ends when they end, however we do. fds: n descriptors, the caller's. */
+ * name that others could open, and it ends when they end, however we do. fds: n <= NBD_LINKS_MAX descriptors,
+ * the caller's. */
 int nbd_link_serve(const char *const *argv, unsigned n, int *fds, struct child **ret,
                    struct bk_error *err) BK_MUST_CHECK;
 

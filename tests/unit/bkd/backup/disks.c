@@ -223,7 +223,7 @@ static bool record_says(struct bed *b, const struct snapshot *s, const char *wha
     char text[4096] = "";
     size_t n = 0;
     for (size_t i = 0; i < s->n_streams; i++)
-        if (!strcmp(s->streams[i].name, BACKUP_DISKS_RECORD))
+        if (!strcmp(s->streams[i].name, DISKS_RECORD))
             OK(browse_read(v.reader, 0, &s->streams[i].content, 0, text, sizeof text - 1, &n, &err));
     view_close(&v);
     return strstr(text, what);
@@ -422,6 +422,33 @@ static void a_damaged_parent_costs_a_full(void **state)
     bed_free(&b);
 }
 
+/* Whoever only asks must not cost the source what the last snapshot needs. */
+static void a_dry_run_commits_nothing(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct bed b = bed_new();
+    struct fake *f = fake_new(10 * DISK_BLOCK);
+    struct snapshot s = { 0 };
+    put_block(f, 1, 5);
+    b.common.dry_run = true;
+    OK(run_disks(&b, f, 0, &s, &err));
+    assert_int_equal(f->n_ended, 1);
+    assert_int_equal(f->n_committed, 0);
+    snapshot_clear(&s);
+    fake_drop(f);
+    bed_free(&b);
+}
+
+static void names_that_no_file_can_have_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", ".", "..", "a/..", "/a", "a//b", "a/", DISKS_RECORD };
+    for (size_t i = 0; i < BK_COUNT(bad); i++)
+        assert_false(disks_name_fits(bad[i]));
+    assert_true(disks_name_fits("vda") && disks_name_fits("web 1/vda") && disks_name_fits("..."));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +460,8 @@ int main(void)
         cmocka_unit_test(a_disk_of_another_size_is_read_whole),
         cmocka_unit_test(a_broken_disk_leaves_no_snapshot),
         cmocka_unit_test(a_damaged_parent_costs_a_full),
+        cmocka_unit_test(a_dry_run_commits_nothing),
+        cmocka_unit_test(names_that_no_file_can_have_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
