@@ -1,7 +1,6 @@
 #include "bkctl/backup_disks.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bkctl/text.h"
@@ -35,21 +34,33 @@ int backup_disks_check(const struct backup_disks_args *x, const struct operands 
 }
 
 #if HAVE_VM
-/* The repository and the name of the series: so two of them do not take each other's checkpoints away. */
-static char *series_of(struct repo *repo, const struct backup_common *c, const struct operands *ops)
+/* The repository and what tells the series apart: so two of them do not take each other's checkpoints away.
+ */
+static int series_of(struct repo *repo, const struct backup_common *c, const struct operands *ops,
+                     struct bk_buf *ret, struct bk_error *err)
 {
-    char id[2 * CONFIG_REPO_ID + 1], *s = NULL;
+    char id[2 * CONFIG_REPO_ID + 1];
     text_hex(repo_config(repo)->repo_id, CONFIG_REPO_ID, id);
-    return asprintf(&s, "%s:%s", id, c->name ? c->name : ops->v[0]) < 0 ? NULL : s;
+    int r = bk_buf_append(ret, id, strlen(id), err);
+    for (size_t i = 0; i < (c->name ? 1 : ops->n) && r == 0; i++) {
+        const char *part = c->name ? c->name : ops->v[i];
+        r = bk_buf_u8(ret, ',', err);
+        if (r == 0)
+            r = bk_buf_append(ret, part, strlen(part), err);
+    }
+    return r < 0 ? r : bk_buf_u8(ret, 0, err);
 }
 
 static int machines(struct repo *repo, const struct backup_common *c, const struct backup_disks_args *x,
                     const struct operands *ops, struct disks **ret, struct bk_error *err)
 {
     bk_auto(free) const char **names = calloc(ops->n, sizeof *names);
-    bk_auto(free) char *series = series_of(repo, c, ops);
-    if (!names || !series)
+    bk_auto(bk_buf_clear) struct bk_buf series = BK_BUF(SIZE_MAX);
+    if (!names)
         return bk_fail_errno(err, ENOMEM, "open virtual machines");
+    int r = series_of(repo, c, ops, &series, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < ops->n; i++)
         names[i] = ops->v[i] + strlen(VM_OPERAND);
     struct vm_opts o = { .uri = x->connect,
@@ -58,7 +69,7 @@ static int machines(struct repo *repo, const struct backup_common *c, const stru
                          .freeze = (enum vm_freeze_policy)x->freeze,
                          .freeze_max_ms = (unsigned)x->freeze_max_s * 1000,
                          .scratch_dir = x->scratch_dir,
-                         .series = series,
+                         .series = (const char *)series.data,
                          .full = c->level == LEVEL_FULL };
     return vm_disks_new(&o, names, ops->n, ret, err);
 }

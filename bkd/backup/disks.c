@@ -38,11 +38,13 @@ static int append_extents(struct run *run, const struct extents *x, struct bk_bu
     return r;
 }
 
-/* A text of the parent that cannot be read is none: the source then reads everything. */
+/* What the source said in the newest snapshot of the name, in an increment in the one that is compared with.
+ * A text that cannot be read is none: the source then reads everything. */
 static int read_past(struct run *run, struct bk_buf *ret, struct bk_error *err)
 {
-    const struct snapshot_stream *t =
-        run->parent ? stream_named(&run->parent->snap, STREAM_BLOB, DISKS_SOURCE) : NULL;
+    const struct catalog_item *last =
+        run->parent ? run->parent : catalog_newest(&run->catalog, run->snap.name, 0);
+    const struct snapshot_stream *t = last ? stream_named(&last->snap, STREAM_BLOB, DISKS_SOURCE) : NULL;
     bk_auto(leaves_close) struct leaves l = { 0 };
     bk_auto(extents_clear) struct extents x = { 0 };
     if (!t || t->content.size > DISKS_TEXT_MAX)
@@ -88,8 +90,8 @@ static int may_keep(struct run *run, const struct disks_item *d, const struct co
     const struct snapshot_stream *t =
         run->parent ? stream_named(&run->parent->snap, STREAM_DISK, d->name) : NULL;
     *ret = NULL;
-    *ret_reason = d->reason;
-    if (!d->disk->tracked || d->reason)
+    *ret_reason = run->parent ? d->reason : NULL;
+    if (!run->parent || !d->disk->tracked || d->reason)
         return 0;
     if (!t || t->content.size != d->disk->size) {
         *ret_reason = t ? N_("its size changed") : N_("the parent snapshot does not have it");

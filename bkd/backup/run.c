@@ -135,7 +135,8 @@ static int open_repo(struct run *r, enum stream_kind compares, struct bk_error *
     index_set_job(r->index, r->job);
     size_t cache =
         r->job->memory_bytes / 8 < ((size_t)64 << 20) ? r->job->memory_bytes / 8 : (size_t)64 << 20;
-    if (r->parent)
+    if (r->parent ||
+        compares == STREAM_DISK) /* a source of disks is told what it said before, also for a full */
         e = reader_new(r->repo, r->index, r->job->n_threads, cache, &r->reader, err);
     return e;
 }

@@ -19,7 +19,8 @@ enum {
 struct disk_part {
     uint64_t from, len; /* bytes */
     enum extent_kind kind;
-    bool clean; /* tracked disks: not written since the point that it is compared with */
+    bool clean; /* tracked disks: not written since the point that it is compared with. The kind is true all
+                   the same: DATA where that is not known */
 };
 typedef int disk_map_fn(void *ctx, const struct disk_part *p, struct bk_error *err);
 typedef int disk_read_fn(void *ctx, uint64_t at, const uint8_t *data, size_t len, struct bk_error *err);

@@ -27,7 +27,8 @@ struct disks_text { /* kept as a blob stream of the snapshot: a definition, firm
     uint8_t *data;  /* owned */
     size_t len;
 };
-/* What it said in the snapshot compared with. */
+/* What it said in the snapshot compared with; when nothing is compared, in the newest one of the name, so
+ * that it can tidy up. */
 struct disks_past {
     const void *source; /* its text DISKS_SOURCE then; NULL: nothing to compare with */
     size_t source_len;

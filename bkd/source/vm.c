@@ -46,10 +46,10 @@ static int choose_series(struct vm *v, const struct vm_past *past, struct bk_err
     return r;
 }
 
-/* A name that no checkpoint has yet: two runs may fall into one second. */
+/* A name that no checkpoint has yet. */
 static struct vm_point_name fresh_point(const struct vm *v, char *const *points)
 {
-    int64_t now = world_real.now_ns(world_real.ctx) / 1000000000;
+    int64_t now = world_real.now_ns(world_real.ctx);
     for (;; now++) {
         struct vm_point_name n = vm_point_name(v->series, now);
         size_t i = 0;
@@ -71,7 +71,7 @@ static int prepare(struct vm *v, struct vm_domain *d, virDomainPtr dom, const st
     if (r == 0)
         r = vm_points_list(dom, &points, err);
     if (r == 0)
-        r = vm_domain_plan(d, past, v->opts.full, points, j, err);
+        r = vm_domain_plan(d, past, v->opts.full, v->many, points, j, err);
     for (size_t i = 0; i < d->n_disks && odd; i++)
         d->disks[i].reason = N_("what the snapshot before says of it cannot be understood");
     if (r < 0 || !d->active)
@@ -190,7 +190,7 @@ static int note_domain(const struct vm *v, struct vm_now *now, const struct vm_d
                             .target = k->xml->target,
                             .name = name,
                             .format = k->xml->format,
-                            .source = k->xml->source,
+                            .source = vm_disk_place(k),
                             .checkpoint = k->point[0] ? k->point : NULL,
                             .reason = k->reason,
                             .size = k->size,

@@ -112,12 +112,32 @@ static bool is_there(char *const *points, const char *name)
     return false;
 }
 
+const char *vm_disk_place(const struct vm_disk *k)
+{
+    return k->xml->source ? k->xml->source : k->xml->nbd;
+}
+
+/* One checkpoint makes bitmaps of one name in all images of a domain: behind a target there may be another of
+ * them by now, or another domain behind a name. The bitmap of the one must never be laid over the content of
+ * the other. */
+static bool is_same(const struct vm_domain *d, const struct vm_disk *k, const struct vm_past_disk *past,
+                    bool many)
+{
+    const char *place = vm_disk_place(k), *name = past->name ? past->name : "";
+    size_t n = many ? strlen(d->name) : 0;
+    return place && past->source && !strcmp(place, past->source) &&
+           (!many || (!strncmp(name, d->name, n) && name[n] == '/')) &&
+           !strcmp(many ? name + n + 1 : name, k->xml->target);
+}
+
 /* Why a running domain's disk is read whole, or NULL. */
-static const char *reason_of(const struct vm_disk *k, const struct vm_past_disk *past, bool known,
-                             char *const *points)
+static const char *reason_of(const struct vm_domain *d, const struct vm_disk *k,
+                             const struct vm_past_disk *past, bool known, bool many, char *const *points)
 {
     if (!known)
         return N_("the disk was not in the snapshot before");
+    if (!is_same(d, k, past, many))
+        return N_("another image lies behind it than in the snapshot before");
     if (!k->tracks)
         return N_("its format cannot hold what has changed");
     if (!past->format || strcmp(past->format, k->xml->format))
@@ -149,13 +169,13 @@ static int reason_off(struct vm_domain *d, const struct vm_disk *k, const char *
 }
 
 static int plan_disk(struct vm_domain *d, struct vm_disk *k, const struct vm_past_domain *past, bool full,
-                     char *const *points, struct job *j, struct bk_error *err)
+                     bool many, char *const *points, struct job *j, struct bk_error *err)
 {
     struct vm_past_disk p;
     bool known = vm_past_disk(past, k->xml->target, &p);
     /* Without the checkpoint's record a bitmap is in the image all the same, as after the domain was defined
      * anew; of one that runs only libvirt can tell. */
-    const char *why = reason_of(k, &p, known, d->active ? points : NULL);
+    const char *why = reason_of(d, k, &p, known, many, d->active ? points : NULL);
     if (!why && !d->active) {
         int r = k->xml->source ? reason_off(d, k, p.checkpoint, j, &why, err) : 0;
         if (r < 0)
@@ -171,7 +191,7 @@ static int plan_disk(struct vm_domain *d, struct vm_disk *k, const struct vm_pas
     return 0;
 }
 
-int vm_domain_plan(struct vm_domain *d, const struct vm_past *past, bool full, char *const *points,
+int vm_domain_plan(struct vm_domain *d, const struct vm_past *past, bool full, bool many, char *const *points,
                    struct job *j, struct bk_error *err)
 {
     struct vm_past_domain p;
@@ -181,7 +201,7 @@ int vm_domain_plan(struct vm_domain *d, const struct vm_past *past, bool full, c
     if (p.full)
         snprintf(d->full, sizeof d->full, "%s", p.full);
     for (size_t i = 0; i < d->n_disks && r == 0; i++)
-        r = plan_disk(d, &d->disks[i], &p, full, points, j, err);
+        r = plan_disk(d, &d->disks[i], &p, full, many, points, j, err);
     return r;
 }
 

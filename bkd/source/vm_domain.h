@@ -41,9 +41,12 @@ void vm_domain_clear(struct vm_domain *d);
 /* State, definition, disks with their sizes. d->uuid is set. ABSENT, FAILED, CORRUPT. */
 int vm_domain_look(struct vm_domain *d, virDomainPtr dom, const struct vm_opts *o, struct job *j,
                    struct bk_error *err) BK_MUST_CHECK;
-/* For each disk: compare, and with what, or read all of it, and why. points: the domain's checkpoints, ended
- * by NULL; those of domains that are shut off count when the image still has the bitmap. */
-int vm_domain_plan(struct vm_domain *d, const struct vm_past *past, bool full, char *const *points,
+/* Where the disk's bytes lie, a path or a URI; NULL: that is not known. */
+const char *vm_disk_place(const struct vm_disk *k);
+/* For each disk: compare, and with what, or read all of it, and why. many: it is called "DOMAIN/TARGET" in
+ * the snapshot. points: the domain's checkpoints, ended by NULL; those of domains that are shut off count
+ * when the image still has the bitmap. */
+int vm_domain_plan(struct vm_domain *d, const struct vm_past *past, bool full, bool many, char *const *points,
                    struct job *j, struct bk_error *err) BK_MUST_CHECK;
 /* All of each disk is read, for this reason; those that had one keep it. */
 void vm_domain_read_all(struct vm_domain *d, const char *reason);

@@ -15,10 +15,10 @@ struct vm_now {
     json_t *disks;
 };
 
-struct vm_point_name vm_point_name(const char series[static VM_SERIES + 1], int64_t unix_time)
+struct vm_point_name vm_point_name(const char series[static VM_SERIES + 1], int64_t unix_ns)
 {
     struct vm_point_name n;
-    snprintf(n.text, sizeof n.text, VM_CHECKPOINT_PREFIX "%.*s-%" PRId64, VM_SERIES, series, unix_time);
+    snprintf(n.text, sizeof n.text, VM_CHECKPOINT_PREFIX "%.*s-%" PRId64, VM_SERIES, series, unix_ns);
     return n;
 }
 
@@ -115,6 +115,7 @@ bool vm_past_disk(const struct vm_past_domain *d, const char *target, struct vm_
     const json_t *o = find(d->disks, "target", target);
     json_int_t size = json_integer_value(json_object_get(o, "size"));
     *ret = (struct vm_past_disk){
+        .name = text_of(o, "name"),
         .format = text_of(o, "format"),
         .source = text_of(o, "source"),
         .checkpoint = point_of(o, "checkpoint"),

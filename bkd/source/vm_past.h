@@ -12,11 +12,12 @@
 enum { VM_SERIES = 8 /* hex digits */ };
 #define VM_CHECKPOINT_PREFIX "bkctl-"
 
-/* "bkctl-SSSSSSSS-TIME", TIME in seconds since 1970. */
+/* "bkctl-SSSSSSSS-TIME", TIME in nanoseconds since 1970: no name comes a second time, even when the clock is
+ * set back. */
 struct vm_point_name {
     char text[VM_CHECKPOINT_MAX];
 };
-struct vm_point_name vm_point_name(const char series[static VM_SERIES + 1], int64_t unix_time);
+struct vm_point_name vm_point_name(const char series[static VM_SERIES + 1], int64_t unix_ns);
 /* A name of ours: nothing else in it that XML, JSON or a command line could take otherwise. */
 bool vm_point_is_ours(const char *name);
 /* Of this series. */
@@ -37,7 +38,7 @@ struct vm_past_domain {
 };
 bool vm_past_domain(const struct vm_past *p, const char *uuid, struct vm_past_domain *ret);
 struct vm_past_disk {
-    const char *format, *source, *checkpoint; /* each may be NULL */
+    const char *name, *format, *source, *checkpoint; /* each may be NULL */
     uint64_t size;
 };
 bool vm_past_disk(const struct vm_past_domain *d, const char *target, struct vm_past_disk *ret);

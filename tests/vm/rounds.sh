@@ -111,8 +111,14 @@ for id in "${ids[@]}"; do verify "$id"; done
 figure "$rounds rounds, $changes by what changed: every snapshot is the disks of its moment"
 [ "$(v checkpoint-list m --name | grep -c .)" -le 2 ] || fail "checkpoints pile up: $(v checkpoint-list m --name)"
 
-step "a bitmap that lies is found out"
+step "a dry run leaves the tracking as it was"
 save --level full
+before=$(v checkpoint-list m --name | sort)
+save --dry-run
+[ "$(v checkpoint-list m --name | sort)" = "$before" ] || fail "a dry run changed the checkpoints"
+[ -z "$(ls "$W/scratch")" ] || fail "left in the scratch folder: $(find "$W/scratch")"
+
+step "a bitmap that lies is found out"
 inside m gwrite w /dev/vdb 10000000 3000000 77 >/dev/null
 node=$(v qemu-monitor-command m '{"execute":"query-named-block-nodes"}' |
     jq -r '[.return[] | select(."dirty-bitmaps"[]?.name | startswith("bkctl-")) | select(.file | endswith("b.qcow2"))][0] | ."node-name" + " " + ([."dirty-bitmaps"[].name | select(startswith("bkctl-"))][-1])')

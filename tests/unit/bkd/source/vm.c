@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "bkd/source/vm_domain.h"
 #include "bkd/source/vm_past.h"
 #include "bkd/source/vm_scratch.h"
 #include "bkd/source/vm_xml.h"
@@ -188,6 +189,57 @@ static void what_was_noted_is_read_back(void **state)
     assert_int_equal(k.size, 1 << 20);
 }
 
+/* Two images with a bitmap of the same checkpoint change places, or domains their names. */
+static void a_bitmap_is_laid_over_its_own_image_only(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"type\":\"vm\",\"version\":1,\"series\":\"0123abcd\",\"domains\":[{\"name\":\"web\",\"uuid\":"
+        "\"u1\","
+        "\"checkpoint\":\"bkctl-0123abcd-1\",\"full_checkpoint\":\"bkctl-0123abcd-1\",\"disks\":["
+        "{\"target\":\"vda\",\"name\":\"%1$svda\",\"format\":\"qcow2\",\"source\":\"/"
+        "x\",\"checkpoint\":\"bkctl-0123abcd-1\",\"size\":9},"
+        "{\"target\":\"vdb\",\"name\":\"%1$svdb\",\"format\":\"qcow2\",\"source\":\"/"
+        "y\",\"checkpoint\":\"bkctl-0123abcd-1\",\"size\":9}]}]}";
+    static const struct {
+        const char *prefix, *vda, *vdb; /* names in the snapshot before; what lies behind the targets now */
+        bool many, tracked;
+    } t[] = {
+        { "", "/x", "/y", false, true },       { "", "/y", "/x", false, false },
+        { "", NULL, NULL, false, false },      { "web/", "/x", "/y", true, true },
+        { "", "/x", "/y", true, false },       { "web/", "/x", "/y", false, false },
+        { "other/", "/x", "/y", true, false },
+    };
+    for (size_t i = 0; i < BK_COUNT(t); i++) {
+        struct bk_error err = { 0 };
+        bool odd;
+        char json[2048];
+        snprintf(json, sizeof json, text, t[i].prefix);
+        bk_auto(vm_past_free) struct vm_past *past = NULL;
+        assert_int_equal(vm_past_read(&(struct disks_past){ .source = json, .source_len = strlen(json) },
+                                      &past, &odd, &err),
+                         0);
+        assert_false(odd);
+        static char vda[] = "vda", vdb[] = "vdb", qcow2[] = "qcow2", point[] = "bkctl-0123abcd-1";
+        struct vm_xml_disk x[2] = {
+            { .target = vda, .format = qcow2, .source = (char *)(uintptr_t)t[i].vda },
+            { .target = vdb, .format = qcow2, .source = (char *)(uintptr_t)t[i].vdb }
+        };
+        struct vm_disk k[2] = { { .xml = &x[0], .size = 9, .tracks = true },
+                                { .xml = &x[1], .size = 9, .tracks = true } };
+        struct vm_domain d = { .uuid = "u1", .name = "web", .active = true, .disks = k, .n_disks = 2 };
+        char *points[] = { point, NULL };
+        struct job j = { .n_threads = 1 };
+        assert_int_equal(job_init(&j, &err), 0);
+        assert_int_equal(vm_domain_plan(&d, past, false, t[i].many, points, &j, &err), 0);
+        job_clear(&j);
+        for (size_t n = 0; n < 2; n++)
+            if (!k[n].base[0] == t[i].tracked || !k[n].reason != t[i].tracked)
+                fail_msg("case %zu, disk %zu: base '%s', reason '%s'", i, n, k[n].base,
+                         k[n].reason ? k[n].reason : "");
+    }
+}
+
 static void an_odd_past_is_no_past(void **state)
 {
     (void)state;
@@ -280,10 +332,15 @@ static void what_a_dead_run_left_is_swept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hard_disks_with_a_source_are_read), cmocka_unit_test(odd_xml_is_refused),
-        cmocka_unit_test(a_job_asks_for_what_was_planned),   cmocka_unit_test(only_our_names_are_ours),
-        cmocka_unit_test(what_was_noted_is_read_back),       cmocka_unit_test(an_odd_past_is_no_past),
-        cmocka_unit_test(a_folder_lives_as_long_as_its_run), cmocka_unit_test(what_a_dead_run_left_is_swept),
+        cmocka_unit_test(hard_disks_with_a_source_are_read),
+        cmocka_unit_test(odd_xml_is_refused),
+        cmocka_unit_test(a_job_asks_for_what_was_planned),
+        cmocka_unit_test(only_our_names_are_ours),
+        cmocka_unit_test(what_was_noted_is_read_back),
+        cmocka_unit_test(an_odd_past_is_no_past),
+        cmocka_unit_test(a_bitmap_is_laid_over_its_own_image_only),
+        cmocka_unit_test(a_folder_lives_as_long_as_its_run),
+        cmocka_unit_test(what_a_dead_run_left_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
