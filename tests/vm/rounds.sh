@@ -47,8 +47,10 @@ verify() { # ID
 }
 read_of() { bk cat "$1:disks.json" 2>/dev/null | jq -r ".disks[] | select(.name == \"vdb\").read"; }
 
+thawed() { [ "$(agent m '{"execute":"guest-fsfreeze-status"}' | jq -r .return)" = thawed ]; }
 change() {
     local i
+    until_so 90 "the thaw" thawed # a run that was killed has a guard that thaws
     for ((i = RANDOM % 4; i >= 0; i--)); do
         inside m gwrite w /dev/vdb $((RANDOM * 8192 % 260000000 / 512 * 512)) $((RANDOM * 60 + 512)) "$RANDOM" >/dev/null
     done
