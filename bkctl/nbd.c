@@ -33,11 +33,14 @@ struct serving {
 
 static int signals[2] = { -1, -1 };
 static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+static struct sigaction before[BK_COUNT(watched)];
+enum { FROM_PROCESS = 0x80 }; /* else the kernel sent it, to all of a terminal's group: the command has it */
 
-static void on_signal(int sig)
+static void on_signal(int sig, siginfo_t *info, void *context)
 {
+    (void)context;
     int e = errno;
-    uint8_t byte = (uint8_t)sig;
+    uint8_t byte = (uint8_t)(sig | (info->si_code <= 0 ? FROM_PROCESS : 0));
     (void)!write(signals[1], &byte, 1);
     errno = e;
 }
@@ -46,19 +49,20 @@ static int watch_signals(struct bk_error *err)
 {
     if (pipe2(signals, O_CLOEXEC | O_NONBLOCK) < 0)
         return bk_fail_errno(err, errno, "make a pipe");
-    for (size_t i = 0; i < BK_COUNT(watched); i++) /* a second one kills, and the plugin clears up */
-        sigaction(watched[i],
-                  &(struct sigaction){ .sa_handler = on_signal,
-                                       .sa_flags = watched[i] == SIGCHLD ? SA_RESTART
-                                                                         : SA_RESTART | (int)SA_RESETHAND },
-                  NULL);
+    for (size_t i = 0; i < BK_COUNT(watched); i++) {
+        sigaction(watched[i], NULL, &before[i]);
+        if (before[i].sa_handler != SIG_IGN || watched[i] == SIGCHLD) /* nohup */
+            sigaction(watched[i],
+                      &(struct sigaction){ .sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO },
+                      NULL);
+    }
     return 0;
 }
 
 static void unwatch_signals(void)
 {
-    for (size_t i = 0; i < BK_COUNT(watched); i++)
-        signal(watched[i], SIG_DFL);
+    for (size_t i = 0; signals[0] >= 0 && i < BK_COUNT(watched); i++)
+        sigaction(watched[i], &before[i], NULL);
     for (int i = 0; i < 2; i++)
         if (signals[i] >= 0)
             close(signals[i]);
@@ -78,12 +82,13 @@ static void take_signals(struct serving *s)
 {
     uint8_t byte;
     while (read(signals[0], &byte, 1) == 1) {
-        if (byte == SIGCHLD) {
+        int sig = byte & ~FROM_PROCESS;
+        if (sig == SIGCHLD) {
             reap_command(s);
         } else {
-            s->signal = byte;
-            if (s->command)
-                kill(s->command, byte);
+            s->signal = sig;
+            if (s->command && byte & FROM_PROCESS)
+                kill(s->command, sig);
         }
     }
 }
@@ -223,11 +228,11 @@ static int announce(struct serving *s, const char *uri, struct bk_error *err)
 static void end_command(struct serving *s, struct bk_buf *m)
 {
     struct bk_error ignored = { 0 };
-    if (s->command)
-        kill(s->command, SIGTERM);
-    for (int ms = 0; s->command && ms < COMMAND_END_MS; ms += 100)
-        if (step(s, m, 100, &ignored) < 0)
-            break;
+    for (int ms = 0; s->command && ms < 2 * COMMAND_END_MS; ms += 100) {
+        if (ms % COMMAND_END_MS == 0)
+            kill(s->command, ms ? SIGKILL : SIGTERM);
+        (void)!step(s, m, 100, &ignored);
+    }
 }
 
 static int serve(struct serving *s, struct bk_buf *m, struct bk_error *err)
@@ -237,14 +242,16 @@ static int serve(struct serving *s, struct bk_buf *m, struct bk_error *err)
     int r = 0;
     while (r == 0 && !s->ready && !s->ended && !s->signal)
         r = step(s, m, -1, err);
-    if (r < 0 || (s->signal && !s->ready))
+    if (r == 0 && s->signal && has_command)
+        return bk_fail(err, BK_E_CANCELLED, "stopped before '%s' was run", s->ops->v[s->ops->n_before]);
+    if (r < 0 || s->signal)
         return r;
     if (s->ended)
         return explain(s, err);
     if (!nbd_uri(&s->listener, "", uri, sizeof uri))
         return bk_fail(err, BK_E_LIMIT, "the name of an export is too long");
     if (has_command)
-        r = nbd_run_command(s->ops->v + s->ops->n_before, uri, &s->command, err);
+        r = nbd_run_command(s->ops->v + s->ops->n_before, uri, &s->command, &s->status, err);
     if (r == 0 && (!has_command || s->a->g.json))
         r = announce(s, uri, err);
     while (r == 0 && !s->ended && (has_command ? s->command != 0 : !s->signal))
@@ -260,6 +267,7 @@ static int serve(struct serving *s, struct bk_buf *m, struct bk_error *err)
 int nbd_serve(struct app *a, const struct nbd_args *x, const struct operands *ops, struct bk_error *err)
 {
     struct serving s = { .a = a, .ops = ops, .listener = NBD_LISTENER, .nbdkit = NBD_CHILD };
+    struct nbd_kit kit;
     bk_auto(secret_clear) struct secret secret = { 0 };
     bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
     s.uris = BK_BUF((size_t)16 << 20);
@@ -268,9 +276,13 @@ int nbd_serve(struct app *a, const struct nbd_args *x, const struct operands *op
     if (r == 0)
         r = watch_signals(err);
     if (r == 0)
+        r = job_check(&a->job, err); /* a signal that came before we looked */
+    if (r == 0)
+        r = nbd_kit_find(&kit, err);
+    if (r == 0)
         r = nbd_listen(x, &s.listener, err);
     if (r == 0)
-        r = nbd_child_start(x, &s.listener, a->g.verbose > 1, &s.nbdkit, err);
+        r = nbd_child_start(x, &kit, &s.listener, a->g.verbose > 1, &s.nbdkit, err);
     if (r == 0) {
         struct bk_error sent = { 0 };
         r = tell(&s, &secret, &sent);
@@ -282,8 +294,8 @@ int nbd_serve(struct app *a, const struct nbd_args *x, const struct operands *op
     }
     if (r == 0)
         r = serve(&s, &m, err);
+    unwatch_signals(); /* from here on it can be killed, and the plugin clears up */
     nbd_child_end(&s.nbdkit);
-    unwatch_signals();
     nbd_listener_clear(&s.listener);
     bk_buf_clear(&s.uris);
     json_decref(s.exports);

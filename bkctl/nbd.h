@@ -46,17 +46,23 @@ struct nbd_child {
     int channel; /* the end that is ours */
 };
 #define NBD_CHILD ((struct nbd_child){ .channel = -1 })
-/* nbdkit, in a process group of its own, with nothing of ours in its environment. UNSUPPORTED: it is not
- * there. ABSENT: the plugin is not. */
+/* Before anything is there to be left behind. UNSUPPORTED: nbdkit is not there. ABSENT: the plugin is not. */
+struct nbd_kit {
+    char plugin[4096];
+    unsigned version[3];
+};
+int nbd_kit_find(struct nbd_kit *ret, struct bk_error *err) BK_MUST_CHECK;
+/* nbdkit, in a process group of its own, with nothing of ours in its environment. */
 enum { NBD_NO_PROGRAM = 127 };
-int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool debug, struct nbd_child *ret,
-                    struct bk_error *err) BK_MUST_CHECK;
+int nbd_child_start(const struct nbd_args *x, const struct nbd_kit *kit, const struct nbd_listener *l,
+                    bool debug, struct nbd_child *ret, struct bk_error *err) BK_MUST_CHECK;
 /* What was kept from its environment. */
 int nbd_child_tell_variables(struct nbd_child *c, struct bk_error *err) BK_MUST_CHECK;
 /* Let it end by itself, then by force; its wait status, -1 when it had none. */
 int nbd_child_end(struct nbd_child *c);
-/* For the user: $uri and $BKCTL_NBD_URI are set. errors of fork; a command that cannot be run ends with 127
- */
-int nbd_run_command(char *const *argv, const char *uri, pid_t *ret, struct bk_error *err) BK_MUST_CHECK;
+/* For the user: $uri and $BKCTL_NBD_URI are set. A command that cannot be run is told, and is *ret 0 with
+ * *ret_status 127. */
+int nbd_run_command(char *const *argv, const char *uri, pid_t *ret, int *ret_status,
+                    struct bk_error *err) BK_MUST_CHECK;
 
 #endif

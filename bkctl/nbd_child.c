@@ -156,16 +156,20 @@ static void become_nbdkit(int listener, int channel, char *const *argv, char *co
     _exit(NBD_NO_PROGRAM);
 }
 
-int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool debug, struct nbd_child *ret,
-                    struct bk_error *err)
+int nbd_kit_find(struct nbd_kit *ret, struct bk_error *err)
 {
-    char plugin[4096], certificates[4096], channel[32], pid[32] = "LISTEN_PID=";
+    int r = find_plugin(ret->plugin, sizeof ret->plugin, err);
+    return r < 0 ? r : find_version(ret->version, err);
+}
+
+int nbd_child_start(const struct nbd_args *x, const struct nbd_kit *kit, const struct nbd_listener *l,
+                    bool debug, struct nbd_child *ret, struct bk_error *err)
+{
+    char certificates[4096], channel[32], pid[32] = "LISTEN_PID=";
     const char *argv[ARGS_MAX] = { "nbdkit", "--foreground", "--exit-with-parent", "--readonly",
                                    "--newstyle" };
     size_t n = 5;
-    int r = find_plugin(plugin, sizeof plugin, err), pair[2];
-    if (r < 0)
-        return r;
+    int pair[2];
     argv[n++] = x->tls_certs ? "--tls=require" : "--tls=off";
     int len = snprintf(certificates, sizeof certificates, "--tls-certificates=%s",
                        x->tls_certs ? x->tls_certs : "");
@@ -175,14 +179,11 @@ int nbd_child_start(const struct nbd_args *x, const struct nbd_listener *l, bool
         argv[n++] = certificates;
     if (x->tls_verify_peer)
         argv[n++] = "--tls-verify-peer";
-    unsigned version[3];
-    if ((r = find_version(version, err)) < 0)
-        return r;
-    if (loses_its_way(version))
+    if (loses_its_way(kit->version))
         argv[n++] = "--threads=1";
     if (debug)
         argv[n++] = "--verbose";
-    argv[n++] = plugin;
+    argv[n++] = kit->plugin;
     snprintf(channel, sizeof channel, "channel=%d", CHANNEL_FD);
     argv[n++] = channel;
     bk_auto(free) char **env = environment(pid);
@@ -225,22 +226,26 @@ int nbd_child_end(struct nbd_child *c)
 
 /* ---- what the user wants to run ---- */
 
-int nbd_run_command(char *const *argv, const char *uri, pid_t *ret, struct bk_error *err)
+/* What we handle is as it was there: a handler ends with exec, and what was ignored stays so. */
+int nbd_run_command(char *const *argv, const char *uri, pid_t *ret, int *ret_status, struct bk_error *err)
 {
     if (setenv("uri", uri, 1) < 0 || setenv("BKCTL_NBD_URI", uri, 1) < 0)
         return bk_fail_errno(err, errno, "run '%s'", argv[0]);
     fflush(NULL);
-    pid_t child = fork();
-    if (child < 0)
-        return bk_fail_errno(err, errno, "run '%s'", argv[0]);
-    if (child == 0) {
-        default_signals();
-        execvp(argv[0], argv);
-        int e = errno;
+    posix_spawnattr_t at;
+    sigset_t of_ours;
+    sigemptyset(&of_ours);
+    sigaddset(&of_ours, SIGPIPE);
+    posix_spawnattr_init(&at);
+    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigdefault(&at, &of_ours);
+    int e = posix_spawnp(ret, argv[0], NULL, &at, argv, environ);
+    posix_spawnattr_destroy(&at);
+    if (e) {
         char buf[128];
-        dprintf(2, "bkctl: %s: %s\n", argv[0], bk_errno_text(e, buf, sizeof buf));
-        _exit(NBD_NO_PROGRAM);
+        fprintf(stderr, "bkctl: %s: %s\n", argv[0], bk_errno_text(e, buf, sizeof buf));
+        *ret = 0;
+        *ret_status = NBD_NO_PROGRAM;
     }
-    *ret = child;
     return 0;
 }

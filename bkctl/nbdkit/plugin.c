@@ -39,13 +39,15 @@ static int plugin_config_complete(void)
     return 0;
 }
 
-/* bkctl reports it, once. */
+/* bkctl reports it, once; when it is gone nobody has to know. */
 static int fail(const struct bk_error *why)
 {
     bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
     struct bk_error err = { 0 };
-    if (parent.fd < 0 || nbd_failed_encode(why, &m, &err) < 0 || parent_say(&parent, &m, &err) < 0)
+    if (nbd_failed_encode(why, &m, &err) < 0)
         nbdkit_error("%s", why->text);
+    else
+        (void)!parent_say(&parent, &m, &err);
     return -1;
 }
 

@@ -180,6 +180,51 @@ rc=0
 ! in_files || rm -f "$R"/sessions/*
 gone
 
+step "signals and -- CMD"
+mkdir "$W/slow" # nbdkit that takes a while to start
+printf '#!/bin/sh\n[ "$1" = --version ] || { : >%s; sleep 2; }\nexec %s "$@"\n' "$W/starting" "$(command -v nbdkit)" >"$W/slow/nbdkit"
+chmod +x "$W/slow/nbdkit"
+PATH=$W/slow:$PATH "$BKCTL" --repo "$R" --key-file "$W/key" nbd disk@latest -- touch "$W/ran" >"$W/out" 2>"$W/err" &
+server=$!
+at_exit "kill $server 2>/dev/null"
+for i in {1..200}; do [ -e "$W/starting" ] && break || sleep 0.05; done
+kill -TERM $server
+status_of $server
+[ $rc = 16 ] && [ ! -e "$W/ran" ] || { cat "$W/err"; fail "exit status $rc when it was told to end before CMD ran"; }
+[ "$(wc -l <"$W/err")" = 1 ] || { cat "$W/err"; fail "it says more than that it was stopped"; }
+gone
+expect 0 $python -c "
+import os, pty
+pid, tty = pty.fork()
+if pid == 0:
+    os.execv('$BKCTL', ['bkctl', '--repo', '$R', '--key-file', '$W/key', 'nbd', 'disk@latest', '--', 'sh', '-c', '''
+        n=0
+        trap 'n=\$((n + 1)); echo caught \$n.' INT
+        echo ready
+        while [ \$n -lt 2 ]; do sleep 0.1; done
+        sleep 0.5
+        exit 5'''])
+seen = b''
+for word in b'ready', b'caught 1.', b'no such word':
+    try:
+        while word not in seen:
+            seen += os.read(tty, 4096)
+        os.write(tty, bytes([3])) # Ctrl-C, and all of the terminal's group has it
+    except OSError: # the end
+        pass
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5, seen
+assert seen.count(b'caught') == 2, seen"
+gone
+trap '' HUP
+serve disk@latest
+trap - HUP
+kill -HUP $server
+[ "$(nbdinfo --size "$uri")" = $((96 << 20)) ] || fail "nohup is not heeded"
+kill -TERM $server
+status_of $server
+[ $rc = 0 ] || { cat "$W/log"; fail "exit status $rc after SIGTERM"; }
+gone $kit
+
 step "wrong requests"
 expect 3 bk nbd disk@latest:sdb
 expect 3 bk nbd nothing@latest
