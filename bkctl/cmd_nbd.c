@@ -55,14 +55,17 @@ const struct command cmd_nbd = {
     .name = "nbd",
     .summary = N_("Serve disks, streams or files of snapshots over NBD, read-only"),
     .operands = N_("SNAP[:NAME]... [-- CMD ARGS]"),
-    .about =
-        N_("NAME is a disk or stream of the snapshot, or a regular file in it. Without NAME every disk is an "
-           "export of its own name, or every stream when there is no disk; who names no export gets the only "
-           "one. The URI is printed once it answers, and it serves until Ctrl-C or SIGTERM. With -- CMD it "
-           "runs CMD with the URI in the variables uri and BKCTL_NBD_URI, and ends with it and its status."
-           "\n\n"
-           "Needs the program nbdkit. What cannot be read of a damaged repository is an input/output error "
-           "for its own place."),
+    .about = N_(
+        "NAME is a disk or stream of the snapshot, or a regular file in it. Without NAME every disk is an "
+        "export of its own name, or every stream when there is no disk; who names no export gets the only "
+        "one. The URI is printed once it answers, and it serves until Ctrl-C or SIGTERM. With -- CMD it "
+        "runs CMD with the URI in the variables uri and BKCTL_NBD_URI, and ends with it and its status."
+        "\n\n"
+        "Up to 64 clients are served at once. What they ask for is held in memory beyond --memory: up to 8 "
+        "requests of a client at a time, of 8 MiB at most if it heeds what it is told, of 64 MiB if not."
+        "\n\n"
+        "Needs the program nbdkit. What cannot be read of a damaged repository is an input/output error "
+        "for its own place."),
     .opts = nbd_opts,
     .args_size = sizeof(struct nbd_args),
     .min_operands = 1,

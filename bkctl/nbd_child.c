@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -151,6 +152,12 @@ static void become_nbdkit(int listener, int channel, char *const *argv, char *co
         dup2(c, CHANNEL_FD) < 0)
         _exit(NBD_NO_PROGRAM);
     close_range(CHANNEL_FD + 1, ~0U, 0);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) ==
+        0) { /* a connection is some descriptors, and the store needs some */
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     put_number(pid + strlen(pid), getpid());
     execvpe(argv[0], argv, env);
     _exit(NBD_NO_PROGRAM);
@@ -179,8 +186,7 @@ int nbd_child_start(const struct nbd_args *x, const struct nbd_kit *kit, const s
         argv[n++] = certificates;
     if (x->tls_verify_peer)
         argv[n++] = "--tls-verify-peer";
-    if (loses_its_way(kit->version))
-        argv[n++] = "--threads=1";
+    argv[n++] = loses_its_way(kit->version) ? "--threads=1" : "--threads=8";
     if (debug)
         argv[n++] = "--verbose";
     argv[n++] = kit->plugin;

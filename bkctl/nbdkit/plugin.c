@@ -6,18 +6,24 @@
 #include <errno.h>
 #include <libintl.h>
 #include <locale.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bkctl/nbdkit/served.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
-enum { BLOCK_MIN = 1, BLOCK_PREFERRED = 64 << 10, BLOCK_MAX = 32 << 20 };
+enum { BLOCK_MIN = 1, BLOCK_PREFERRED = 64 << 10, BLOCK_MAX = 8 << 20 };
+/* Each has threads and their largest requests in memory. The descriptors, 3 or so for each, also bound those
+ * that connect and then say nothing; the store has to have some left. */
+enum { CLIENTS_MAX = 64, CLIENT_FDS_MAX = 512 };
 /* Told as data when the map cannot be read there; reading tells what of it is lost. */
 #define UNKNOWN_BYTES ((uint64_t)64 << 20)
 
 static int channel = -1;
 static struct parent parent = { .fd = -1, .stop = { -1, -1 } };
 static struct served served;
+static atomic_uint n_clients;
 
 /* ---- start and end ---- */
 
@@ -124,6 +130,19 @@ static const char *plugin_default_export(int readonly, int is_tls)
     return served.n_exports == 1 ? served.exports[0].name : "";
 }
 
+/* Whoever is too much is hung up on before anything is read from it. */
+static int plugin_preconnect(int readonly)
+{
+    (void)readonly;
+    int lowest = dup(parent.fd);
+    if (lowest >= 0)
+        close(lowest);
+    if (lowest >= 0 && lowest < CLIENT_FDS_MAX && atomic_load(&n_clients) < CLIENTS_MAX)
+        return 0;
+    nbdkit_error("%d clients are connected, which is all that may be", CLIENTS_MAX);
+    return -1;
+}
+
 static void *plugin_open(int readonly)
 {
     (void)readonly;
@@ -135,7 +154,14 @@ static void *plugin_open(int readonly)
         nbdkit_set_error(ENOENT);
         return NULL;
     }
+    atomic_fetch_add(&n_clients, 1);
     return e->image; /* all clients read the same: nothing is kept for each */
+}
+
+static void plugin_close(void *handle)
+{
+    (void)handle;
+    atomic_fetch_sub(&n_clients, 1);
 }
 
 static int64_t plugin_get_size(void *handle)
@@ -235,7 +261,9 @@ static struct nbdkit_plugin plugin = {
     .unload = plugin_unload,
     .list_exports = plugin_list_exports,
     .default_export = plugin_default_export,
+    .preconnect = plugin_preconnect,
     .open = plugin_open,
+    .close = plugin_close,
     .get_size = plugin_get_size,
     .block_size = plugin_block_size,
     .can_multi_conn = yes,

@@ -4,8 +4,8 @@
  *
  * A call takes a lane of the reader and waits while none is free. Extent pages stay decoded (pages.h), a
  * frame that two calls need is decoded once (flights.h), and where calls follow each other through the
- * content, workers decode what comes next. Memory: the reader's cache, the pages', and a frame or two per
- * lane. docs/design/nbd.md */
+ * content, workers decode what comes next. Memory: the reader's cache, the pages', a frame or two for each
+ * caller, and for each worker what a run of neighbouring frames takes, some ahead_unit. docs/design/nbd.md */
 #ifndef BKD_RESTORE_IMAGE_H
 #define BKD_RESTORE_IMAGE_H
 

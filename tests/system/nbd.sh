@@ -96,7 +96,7 @@ jq -e '[.[] | select(.type == 2).length] | add > 20 * 1048576' "$W/out" >/dev/nu
 step "what it says of itself"
 expect 0 bk nbd disk@latest -- sh -c 'nbdinfo --json "$uri"'
 jq -e '.exports[0] | .["export-size"] == 96 * 1048576 and .is_read_only and .can_multi_conn and .can_cache and .block_size_minimum == 1
-    and .block_size_preferred == 65536 and .block_size_maximum == 33554432' "$W/out" >/dev/null || { cat "$W/out"; fail nbdinfo; }
+    and .block_size_preferred == 65536 and .block_size_maximum == 8388608' "$W/out" >/dev/null || { cat "$W/out"; fail nbdinfo; }
 
 step "several exports"
 serve disk@latest other@latest "tree@latest:$S/odd"
@@ -164,6 +164,35 @@ for i in range(20): # many requests, no answer taken
     h.connect_uri('$uri')
     bufs = [h.aio_pread(nbd.Buffer(1 << 20), i << 20) for i in range(16)]
     del h"
+[ "$(nbdinfo --size "$uri")" = $((96 << 20)) ] || { cat "$W/log"; fail "it serves no more"; }
+kill -TERM $server
+status_of $server
+[ $rc = 0 ] || { cat "$W/log"; fail "exit status $rc"; }
+gone $kit
+
+step "too many clients"
+serve disk@latest
+expect 0 $python -c "
+import nbd
+held = []
+try:
+    for i in range(100):
+        h = nbd.NBD()
+        h.connect_uri('$uri')
+        held.append(h)
+except nbd.Error:
+    pass
+assert len(held) == 64, len(held)
+assert held[0].pread(4096, 0) == held[63].pread(4096, 0)
+del held, h"
+$python -c "
+import socket
+s = [socket.socket(socket.AF_UNIX) for i in range(900)] # connect and say nothing
+for i in s:
+    i.connect('${uri#*socket=}')
+while s.pop(0).recv(1) and s: # hung up on, or greeted
+    pass" || true
+for i in {1..100}; do nbdinfo --size "$uri" >/dev/null 2>&1 && break || sleep 0.1; done # until they are seen to have gone
 [ "$(nbdinfo --size "$uri")" = $((96 << 20)) ] || { cat "$W/log"; fail "it serves no more"; }
 kill -TERM $server
 status_of $server
