@@ -295,7 +295,10 @@ int nbd_serve(struct app *a, const struct nbd_args *x, const struct operands *op
     if (r == 0)
         r = serve(&s, &m, err);
     unwatch_signals(); /* from here on it can be killed, and the plugin clears up */
-    nbd_child_end(&s.nbdkit);
+    int status = nbd_child_end(&s.nbdkit);
+    if (status != -1 && (WIFSIGNALED(status) || WEXITSTATUS(status) == NBD_EXIT_HARD))
+        ui_log(&a->ui, JOB_WARN,
+               _("nbdkit did not end by itself: its session stays until prune finds it dead"));
     nbd_listener_clear(&s.listener);
     bk_buf_clear(&s.uris);
     json_decref(s.exports);

@@ -18,6 +18,9 @@
 
 enum { NBD_MESSAGE_MAX = 128 << 10 }; /* fits the send buffer that Linux gives a socket */
 
+/* nbdkit's status when something kept it from ending in good order. */
+enum { NBD_EXIT_HARD = 99 };
+
 enum nbd_kind {
     NBD_SETUP = 1,
     NBD_VARIABLE, /* texts: name, value; of the environment */

@@ -78,11 +78,11 @@ void parent_forget_secret(struct parent *p)
     p->setup.secret = (struct slot_secret){ 0 };
 }
 
-static void remove_socket(const struct parent *p)
+void parent_remove_socket(const struct parent *p)
 {
-    if (p->setup.socket[0])
+    if (p->setup.socket && p->setup.socket[0])
         unlink(p->setup.socket);
-    if (p->setup.folder[0])
+    if (p->setup.folder && p->setup.folder[0])
         rmdir(p->setup.folder);
 }
 
@@ -94,21 +94,24 @@ static void *watch(void *arg)
     struct pollfd v[2] = { { .fd = p->stop[0], .events = POLLIN }, { .fd = p->fd, .events = POLLIN } };
     while (poll(v, 2, -1) < 0 && errno == EINTR)
         ;
+    if (v[1].revents)
+        parent_remove_socket(p);
     if (v[0].revents)
         return NULL;
-    remove_socket(p);
+    job_cancel(p->job);
     nbdkit_shutdown();
     int r;
     while ((r = poll(v, 1, END_MS)) < 0 && errno == EINTR)
         ;
     if (r == 0)
-        _exit(1);
+        _exit(NBD_EXIT_HARD);
     return NULL;
 }
 
-int parent_watch(struct parent *p, struct bk_error *err)
+int parent_watch(struct parent *p, struct job *j, struct bk_error *err)
 {
     sigset_t all, before;
+    p->job = j;
     if (pipe2(p->stop, O_CLOEXEC) < 0)
         return bk_fail_errno(err, errno, "make a pipe");
     sigfillset(&all);

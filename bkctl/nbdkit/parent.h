@@ -16,16 +16,21 @@ struct parent {
     struct bk_buf mem;
     char **places; /* owned */
     size_t n_places;
-    int stop[2]; /* a pipe: its end wakes the watcher */
+    struct job *job; /* borrowed: cancelled when bkctl is gone */
+    int stop[2];     /* a pipe: its end wakes the watcher */
     pthread_t watcher;
     bool watching;
 };
 
-/* All up to GO. Variables are put into this process, where /proc does not show them. */
+/* All up to GO. Variables are put into this process, where /proc does not show them. After an error *ret
+ * holds what was heard until then, for parent_remove_socket and parent_leave. */
 int parent_hear(int fd, struct parent *ret, struct bk_error *err) BK_MUST_CHECK;
+/* Nobody new gets in. */
+void parent_remove_socket(const struct parent *p);
 /* The secret is not needed any more. */
 void parent_forget_secret(struct parent *p);
-int parent_watch(struct parent *p, struct bk_error *err) BK_MUST_CHECK;
+/* From now on the end of bkctl cancels the job and ends nbdkit. */
+int parent_watch(struct parent *p, struct job *j, struct bk_error *err) BK_MUST_CHECK;
 /* Waits until bkctl takes it. */
 int parent_say(struct parent *p, const struct bk_buf *m, struct bk_error *err) BK_MUST_CHECK;
 /* For job.log; a line that bkctl does not take at once is dropped rather than that a client waits. */

@@ -73,6 +73,8 @@ static int plugin_get_ready(void)
     struct bk_error err = { 0 };
     int r = parent_hear(channel, &parent, &err);
     speak_as_bkctl();
+    if (r < 0)
+        parent_remove_socket(&parent); /* for bkctl may be gone */
     return r < 0 ? fail(&err) : 0;
 }
 
@@ -95,9 +97,7 @@ static int announce(struct bk_error *err)
 static int plugin_after_fork(void)
 {
     struct bk_error err = { 0 };
-    int r = parent_watch(&parent, &err);
-    if (r == 0)
-        r = served_open(&parent, &served, &err);
+    int r = served_open(&parent, &served, &err);
     if (r == 0)
         r = announce(&err);
     if (r == 0)

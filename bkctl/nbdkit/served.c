@@ -5,7 +5,6 @@
 
 #include "bkctl/where.h"
 #include "bkd/repo/index_recover.h"
-#include "bkd/restore/hold.h"
 #include "bkd/store/event.h"
 #include "bkd/store/stack.h"
 
@@ -168,6 +167,9 @@ int served_open(struct parent *p, struct served *ret, struct bk_error *err)
     s->job.log = parent_log;
     s->job.log_ctx = p;
     int r = job_init(&s->job, err);
+    if (r < 0)
+        return r;
+    r = parent_watch(p, &s->job, err);
     if (r == 0)
         r = open_view(s, err);
     for (size_t i = 0; r == 0 && i < p->n_places; i++)
@@ -186,5 +188,6 @@ void served_close(struct served *s)
     catalog_clear(&s->view.catalog);
     session_free(s->view.session);
     repo_free(s->view.repo);
+    job_clear(&s->job);
     *s = (struct served){ 0 };
 }

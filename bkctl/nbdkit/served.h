@@ -22,8 +22,9 @@ struct served {
     size_t n_exports;
 };
 
-/* The parent's repository and places. Errors as of opening a repository and of place_find; USAGE: two exports
- * of one name, or a snapshot that holds nothing to serve. */
+/* The parent's repository and places; it is watched from here on. Errors as of opening a repository and of
+ * place_find; USAGE: two exports of one name, or a snapshot that holds nothing to serve. After an error *ret
+ * is for served_close only. */
 int served_open(struct parent *p, struct served *ret, struct bk_error *err) BK_MUST_CHECK;
 void served_close(struct served *s);
 /* "" is the only one. NULL: there is none of that name. */

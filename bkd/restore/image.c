@@ -181,11 +181,15 @@ int image_walk(struct image *m, unsigned lane, uint64_t from, uint64_t to, brows
     while (from < to) {
         bk_auto(page_free) struct page *leaf = NULL;
         uint64_t start = 0;
-        int r = leaf_of(m, lane, from, &leaf, &start, err);
+        int r = job_check(m->set->job, err);
+        if (r == 0)
+            r = leaf_of(m, lane, from, &leaf, &start, err);
         if (r < 0)
             return r;
         for (size_t i = page_find(leaf, from - start); i < leaf->n && from < to; i++) {
             struct extent x = leaf->extents[i];
+            if ((r = job_check(m->set->job, err)) < 0)
+                return r;
             uint64_t at = start + (i ? leaf->ends[i - 1] : 0), cut = from - at;
             if (x.kind == EXTENT_DATA)
                 x.off += (uint32_t)cut;
@@ -320,7 +324,7 @@ int image_read(struct image *m, uint64_t offset, void *out, size_t len, struct b
         return 0;
     bk_context(&why, "bytes %llu to %llu of '%s' cannot be read", (unsigned long long)c.at,
                (unsigned long long)(c.at + c.len), m->name);
-    if (!told_before(m, c.at / CHUNK_MAX))
+    if (r != BK_E_CANCELLED && !told_before(m, c.at / CHUNK_MAX))
         job_log(s->job, JOB_WARN, "%s", why.text);
     if (err)
         *err = why;

@@ -74,7 +74,8 @@ static int keep(void *ctx, size_t i, struct frame_ref *f, const struct bk_error 
     }
     flights_end(&s->flights, &w->loc);
     w->ours = false;
-    return 0;
+    struct bk_error ignored = { 0 };
+    return job_check(s->job, &ignored); /* ends the run */
 }
 
 static void read_unit(struct unit *u)
@@ -85,7 +86,8 @@ static void read_unit(struct unit *u)
         for (end = u->first;
              end < u->n && !memcmp(&u->v[end].loc.pack, &u->v[u->first].loc.pack, sizeof(pack_name)); end++)
             u->locs[end - u->first] = u->v[end].loc;
-        (void)!reader_run(s->reader, u->lane, u->locs, end - u->first, keep, u, &ignored);
+        if (job_check(s->job, &ignored) == 0)
+            (void)!reader_run(s->reader, u->lane, u->locs, end - u->first, keep, u, &ignored);
         for (size_t i = u->first; i < end; i++)
             if (u->v[i].ours)
                 flights_end(&s->flights, &u->v[i].loc);

@@ -199,6 +199,21 @@ status_of $server
 [ $rc = 0 ] || { cat "$W/log"; fail "exit status $rc"; }
 gone $kit
 
+step "a slow store does not keep it from ending"
+serve --limit-download 1MiB disk@latest
+$python -c "
+import nbd
+h = nbd.NBD()
+h.connect_uri('$uri')
+h.pread(64 << 20, 0)" 2>/dev/null &
+client=$!
+sleep 1
+kill -TERM $server
+status_of $server
+[ $rc = 0 ] && [ ! -s "$W/log" ] || { cat "$W/log"; fail "exit status $rc"; }
+wait $client && fail "it waited for the request"
+gone $kit
+
 step "-- CMD"
 expect 7 bk nbd disk@latest -- sh -c 'exit 7'
 expect 127 bk nbd disk@latest -- "$W/no such program"

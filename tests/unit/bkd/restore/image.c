@@ -245,6 +245,23 @@ static void damage_is_an_error_of_its_own_bytes_and_told_once(void **state)
     end(&x);
 }
 
+static void who_cancels_waits_for_nothing_and_it_is_no_damage(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct fixture x;
+    struct seen s = { 0 };
+    uint8_t byte;
+    begin(&x);
+    open_images(&x, &small, 1 << 20);
+    job_cancel(&x.b->job);
+    assert_int_equal(image_read(x.m, 0, &byte, 1, &err), BK_E_CANCELLED);
+    assert_int_equal(image_extents(x.m, 0, BYTES, see, &s, &err), BK_E_CANCELLED);
+    assert_int_equal(s.at, 0);
+    assert_int_equal(x.n_log, 0);
+    end(&x);
+}
+
 static void few_extents_need_no_page_and_none_is_an_empty_image(void **state)
 {
     (void)state;
@@ -277,6 +294,7 @@ int main(void)
         cmocka_unit_test(many_threads_share_lanes_frames_and_pages),
         cmocka_unit_test(extents_tell_holes_and_zeroes),
         cmocka_unit_test(damage_is_an_error_of_its_own_bytes_and_told_once),
+        cmocka_unit_test(who_cancels_waits_for_nothing_and_it_is_no_damage),
         cmocka_unit_test(few_extents_need_no_page_and_none_is_an_empty_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
