@@ -174,6 +174,8 @@ static int tell(struct serving *s, const struct secret *secret, struct bk_error 
         .limit_download = g->limit_download,
         .socket = s->listener.socket,
         .folder = s->listener.folder,
+        .socket_dev = s->listener.dev,
+        .socket_ino = s->listener.ino,
     };
     int r = bk_buf_reserve(&m, NBD_MESSAGE_MAX, err); /* growing would leave copies of the secret behind */
     if (r == 0)

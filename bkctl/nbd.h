@@ -27,6 +27,7 @@ enum { NBD_PATH_MAX = 108 }; /* of a unix socket, with its NUL */
 struct nbd_listener {
     int fd;
     char socket[NBD_PATH_MAX];   /* "": TCP */
+    uint64_t dev, ino;           /* of that */
     char folder[NBD_PATH_MAX];   /* "": none of ours */
     char where[512];             /* the URI up to the export's name, "nbd+unix:///" */
     char tail[4 * NBD_PATH_MAX]; /* what follows it, "?socket=..." */

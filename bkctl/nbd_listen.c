@@ -7,20 +7,19 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "bkctl/command.h"
 #include "bkctl/nbd.h"
+#include "bkctl/nbd_wire.h"
 
 enum { BACKLOG = 64, NBD_PORT = 10809 };
 
 void nbd_listener_clear(struct nbd_listener *l)
 {
+    nbd_socket_remove(l->socket, l->dev, l->ino, l->folder);
     if (l->fd >= 0)
         close(l->fd);
-    if (l->socket[0])
-        unlink(l->socket);
-    if (l->folder[0])
-        rmdir(l->folder);
     *l = NBD_LISTENER;
 }
 
@@ -60,13 +59,23 @@ static int own_folder(struct nbd_listener *l, struct bk_error *err)
     return bk_fail_errno(err, errno, "make a folder for the socket");
 }
 
-/* What a process left behind that was killed answers nobody. */
+/* The socket at a path answers nobody. One whose queue is full is not dead: EAGAIN. */
+static bool is_dead(const struct sockaddr_un *at, struct stat *ret)
+{
+    bk_auto(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd >= 0 && lstat(at->sun_path, ret) == 0 && S_ISSOCK(ret->st_mode) &&
+           connect(fd, (const struct sockaddr *)at, sizeof *at) < 0 && errno == ECONNREFUSED;
+}
+
+/* What a process left behind that was killed. One that is bound refuses too, until it listens a moment later.
+ */
 static void remove_dead(const struct sockaddr_un *at)
 {
-    struct stat st;
-    bk_auto(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && lstat(at->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-        connect(fd, (const struct sockaddr *)at, sizeof *at) < 0 && errno == ECONNREFUSED)
+    struct stat first, again;
+    if (!is_dead(at, &first))
+        return;
+    nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+    if (is_dead(at, &again) && first.st_dev == again.st_dev && first.st_ino == again.st_ino)
         unlink(at->sun_path);
 }
 
@@ -90,6 +99,11 @@ static int listen_unix(const char *path, struct nbd_listener *l, struct bk_error
         return bk_fail(err, BK_E_EXISTS, "%s is there already", at.sun_path);
     if (e)
         return bk_fail_errno(err, e, "listen at %s", at.sun_path);
+    struct stat st;
+    if (lstat(at.sun_path, &st) < 0)
+        return bk_fail_errno(err, errno, "listen at %s", at.sun_path);
+    l->dev = st.st_dev;
+    l->ino = st.st_ino;
     memcpy(l->socket, at.sun_path, sizeof l->socket);
     if (listen(l->fd, BACKLOG) < 0)
         return bk_fail_errno(err, errno, "listen at %s", at.sun_path);

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "formats/base/wire.h"
 
@@ -25,7 +27,8 @@ int nbd_setup_encode(const struct nbd_setup *s, struct bk_buf *out, struct bk_er
         (r = bk_buf_bytes(out, s->secret.data, s->secret.len, err)) < 0 ||
         (r = bk_buf_u8(out, s->no_cache, err)) < 0 || (r = bk_buf_u64(out, s->memory, err)) < 0 ||
         (r = bk_buf_u64(out, s->threads, err)) < 0 || (r = bk_buf_u64(out, s->limit_upload, err)) < 0 ||
-        (r = bk_buf_u64(out, s->limit_download, err)) < 0 || (r = put_text(out, s->socket, err)) < 0)
+        (r = bk_buf_u64(out, s->limit_download, err)) < 0 || (r = put_text(out, s->socket, err)) < 0 ||
+        (r = bk_buf_u64(out, s->socket_dev, err)) < 0 || (r = bk_buf_u64(out, s->socket_ino, err)) < 0)
         return r;
     return put_text(out, s->folder, err);
 }
@@ -92,6 +95,8 @@ int nbd_setup_decode(const struct bk_buf *m, struct nbd_setup *ret, struct bk_er
     s.limit_upload = bk_read_u64(&r);
     s.limit_download = bk_read_u64(&r);
     s.socket = read_text(&r);
+    s.socket_dev = bk_read_u64(&r);
+    s.socket_ino = bk_read_u64(&r);
     s.folder = read_text(&r);
     if (nbd_kind_of(m) != NBD_SETUP || s.secret.kind < SLOT_PASSPHRASE || s.secret.kind > SLOT_SM2)
         r.bad = true;
@@ -143,6 +148,15 @@ int nbd_failed_decode(const struct bk_buf *m, struct bk_error *ret, struct bk_er
     return 0;
 }
 
+void nbd_socket_remove(const char *socket, uint64_t dev, uint64_t ino, const char *folder)
+{
+    struct stat st;
+    if (socket[0] && lstat(socket, &st) == 0 && st.st_dev == dev && st.st_ino == ino)
+        unlink(socket);
+    if (folder[0])
+        rmdir(folder);
+}
+
 int nbd_send(int fd, const struct bk_buf *m, bool wait, struct bk_error *err)
 {
     ssize_t n;
@@ -163,11 +177,10 @@ int nbd_receive(int fd, struct bk_buf *m, struct bk_error *err)
     struct iovec v = { .iov_base = m->data, .iov_len = NBD_MESSAGE_MAX };
     struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1 };
     ssize_t n;
+    int resets = 0; /* it went without reading all: told once, and what it said before comes after that */
     do
         n = recvmsg(fd, &h, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == ECONNRESET) /* it went without reading all: the end as well */
-        return 0;
+    while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !resets++)));
     if (n < 0)
         return bk_fail_errno(err, errno, "talk to the other process");
     if (h.msg_flags & MSG_TRUNC)

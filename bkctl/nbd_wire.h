@@ -38,7 +38,11 @@ struct nbd_setup {
     bool no_cache;
     uint64_t memory, threads, limit_upload, limit_download;
     const char *socket, *folder; /* what to remove when bkctl is gone; "": nothing */
+    uint64_t socket_dev, socket_ino;
 };
+/* Unless another process has put its own socket there since. Call it while the socket is open: its number is
+ * not given to another so long. */
+void nbd_socket_remove(const char *socket, uint64_t dev, uint64_t ino, const char *folder);
 
 /* Each replaces out. LIMIT: the message is too long. */
 int nbd_setup_encode(const struct nbd_setup *s, struct bk_buf *out, struct bk_error *err) BK_MUST_CHECK;

@@ -80,10 +80,9 @@ void parent_forget_secret(struct parent *p)
 
 void parent_remove_socket(const struct parent *p)
 {
-    if (p->setup.socket && p->setup.socket[0])
-        unlink(p->setup.socket);
-    if (p->setup.folder && p->setup.folder[0])
-        rmdir(p->setup.folder);
+    const struct nbd_setup *s = &p->setup;
+    if (s->socket)
+        nbd_socket_remove(s->socket, s->socket_dev, s->socket_ino, s->folder);
 }
 
 /* bkctl says nothing after GO, so what can be read is its end. Then nobody new gets in, and nbdkit ends in

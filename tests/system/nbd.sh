@@ -128,6 +128,19 @@ status_of $server
 [ $rc = 1 ] || { cat "$W/log"; fail "exit status $rc after nbdkit ended"; }
 [ ! -e "$W/my socket" ] || fail "the socket is still there"
 
+step "a socket that another put there"
+serve --socket "$W/shared" disk@latest
+first=$server first_kit=$kit
+rm "$W/shared"
+serve --socket "$W/shared" disk@latest
+kill -TERM $first
+status_of $first
+[ "$(nbdinfo --size "$uri")" = $((96 << 20)) ] || fail "the second one's socket went with the first"
+kill -TERM $server
+status_of $server
+gone $first_kit $kit
+[ ! -e "$W/shared" ] || fail "the socket is still there"
+
 step "kill -9 of nbdkit, of bkctl"
 serve disk@latest
 kill -KILL "$kit"

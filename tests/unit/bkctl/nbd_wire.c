@@ -19,7 +19,9 @@ static struct nbd_setup example(void)
                                .limit_upload = 4,
                                .limit_download = 5,
                                .socket = "/run/x/socket",
-                               .folder = "" };
+                               .folder = "",
+                               .socket_dev = 6,
+                               .socket_ino = 7 };
 }
 
 static void a_setup_arrives_as_it_was_sent(void **state)
@@ -43,6 +45,8 @@ static void a_setup_arrives_as_it_was_sent(void **state)
     assert_int_equal(t.limit_download, 5);
     assert_string_equal(t.socket, s.socket);
     assert_string_equal(t.folder, "");
+    assert_int_equal(t.socket_dev, 6);
+    assert_int_equal(t.socket_ino, 7);
 }
 
 static void what_is_cut_or_changed_is_refused_or_whole(void **state)
@@ -103,6 +107,24 @@ static void messages_stay_apart_and_the_end_is_seen(void **state)
     close(pair[1]);
 }
 
+static void who_ends_without_reading_is_heard_to_the_end(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    int pair[2];
+    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    assert_int_equal(nbd_texts_encode(NBD_GO, NULL, NULL, &m, &err), 0);
+    assert_int_equal(nbd_send(pair[1], &m, true, &err), 0);
+    assert_int_equal(nbd_texts_encode(NBD_READY, NULL, NULL, &m, &err), 0);
+    assert_int_equal(nbd_send(pair[0], &m, true, &err), 0);
+    close(pair[0]);
+    assert_int_equal(nbd_receive(pair[1], &m, &err), 1);
+    assert_int_equal(nbd_kind_of(&m), NBD_READY);
+    assert_int_equal(nbd_receive(pair[1], &m, &err), 0);
+    close(pair[1]);
+}
+
 static void who_does_not_read_holds_nobody_up(void **state)
 {
     (void)state;
@@ -126,6 +148,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_or_changed_is_refused_or_whole),
         cmocka_unit_test(an_error_arrives_with_code_text_and_hint),
         cmocka_unit_test(messages_stay_apart_and_the_end_is_seen),
+        cmocka_unit_test(who_ends_without_reading_is_heard_to_the_end),
         cmocka_unit_test(who_does_not_read_holds_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
