@@ -20,7 +20,7 @@ struct serving {
     struct nbd_listener listener;
     struct nbd_child nbdkit;
     bool ready, ended;   /* nbdkit: it serves; it closed its end */
-    struct bk_error why; /* it did not come up: what it says */
+    struct bk_error why; /* it did not come up, or cannot go on: what it says */
     json_t *exports;     /* with --json */
     struct bk_buf uris;  /* without: what is printed, a line each */
     size_t n_exports;
@@ -196,7 +196,7 @@ static int tell(struct serving *s, const struct secret *secret, struct bk_error 
     return r < 0 ? r : nbd_send(s->nbdkit.channel, &m, true, err);
 }
 
-/* nbdkit has ended by itself. */
+/* nbdkit has ended by itself, or is about to. */
 static int explain(struct serving *s, struct bk_error *err)
 {
     if (s->why.code) {
@@ -242,13 +242,13 @@ static int serve(struct serving *s, struct bk_buf *m, struct bk_error *err)
     char uri[URI_MAX];
     bool has_command = s->ops->n > s->ops->n_before;
     int r = 0;
-    while (r == 0 && !s->ready && !s->ended && !s->signal)
+    while (r == 0 && !s->ready && !s->ended && !s->why.code && !s->signal)
         r = step(s, m, -1, err);
     if (r == 0 && s->signal && has_command)
         return bk_fail(err, BK_E_CANCELLED, "stopped before '%s' was run", s->ops->v[s->ops->n_before]);
     if (r < 0 || s->signal)
         return r;
-    if (s->ended)
+    if (!s->ready)
         return explain(s, err);
     if (!nbd_uri(&s->listener, "", uri, sizeof uri))
         return bk_fail(err, BK_E_LIMIT, "the name of an export is too long");
@@ -256,9 +256,9 @@ static int serve(struct serving *s, struct bk_buf *m, struct bk_error *err)
         r = nbd_run_command(s->ops->v + s->ops->n_before, uri, &s->command, &s->status, err);
     if (r == 0 && (!has_command || s->a->g.json))
         r = announce(s, uri, err);
-    while (r == 0 && !s->ended && (has_command ? s->command != 0 : !s->signal))
+    while (r == 0 && !s->ended && !s->why.code && (has_command ? s->command != 0 : !s->signal))
         r = step(s, m, -1, err);
-    if (r == 0 && s->ended && (!has_command || s->command))
+    if (r == 0 && (s->ended || s->why.code) && (!has_command || s->command))
         r = explain(s, err);
     end_command(s, m);
     if (r == 0 && has_command)

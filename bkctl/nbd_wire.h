@@ -2,7 +2,8 @@
  * (SOCK_SEQPACKET).
  *
  *     bkctl    SETUP, VARIABLE ..., PLACE ..., GO                     then nothing; the end of it ends nbdkit
- *     plugin   LOG ..., then FAILED, or EXPORT ... and READY          then LOG ...; the end of it ends bkctl
+ *     plugin   LOG ..., then FAILED, or EXPORT ... and READY          then LOG ..., FAILED; its end ends
+ * bkctl
  *
  * The secret goes this way, for what stands on a command line or in an environment is seen by others. Both
  * ends are the same build: a message that does not decode is CORRUPT and ends the conversation. A message is

@@ -85,6 +85,12 @@ void parent_remove_socket(const struct parent *p)
         nbd_socket_remove(s->socket, s->socket_dev, s->socket_ino, s->folder);
 }
 
+void parent_end(struct parent *p)
+{
+    job_cancel(p->job);
+    nbdkit_shutdown();
+}
+
 /* bkctl says nothing after GO, so what can be read is its end. Then nobody new gets in, and nbdkit ends in
  * good order, or not in good order where a store that does not answer keeps it. */
 static void *watch(void *arg)
@@ -97,8 +103,7 @@ static void *watch(void *arg)
         parent_remove_socket(p);
     if (v[0].revents)
         return NULL;
-    job_cancel(p->job);
-    nbdkit_shutdown();
+    parent_end(p);
     int r;
     while ((r = poll(v, 1, END_MS)) < 0 && errno == EINTR)
         ;
@@ -126,6 +131,16 @@ int parent_watch(struct parent *p, struct job *j, struct bk_error *err)
 int parent_say(struct parent *p, const struct bk_buf *m, struct bk_error *err)
 {
     return nbd_send(p->fd, m, true, err);
+}
+
+void parent_fail(struct parent *p, const struct bk_error *why)
+{
+    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
+    struct bk_error err = { 0 };
+    if (nbd_failed_encode(why, &m, &err) < 0)
+        nbdkit_error("%s", why->text);
+    else
+        (void)!parent_say(p, &m, &err);
 }
 
 void parent_log(void *ctx, enum job_level level, const char *text)

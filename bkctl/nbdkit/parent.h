@@ -33,6 +33,10 @@ void parent_forget_secret(struct parent *p);
 int parent_watch(struct parent *p, struct job *j, struct bk_error *err) BK_MUST_CHECK;
 /* Waits until bkctl takes it. */
 int parent_say(struct parent *p, const struct bk_buf *m, struct bk_error *err) BK_MUST_CHECK;
+/* bkctl reports it, once; when it is gone nobody has to know. */
+void parent_fail(struct parent *p, const struct bk_error *why);
+/* Reads are cancelled, and nbdkit ends in good order. Any thread. */
+void parent_end(struct parent *p);
 /* For job.log; a line that bkctl does not take at once is dropped rather than that a client waits. */
 void parent_log(void *ctx, enum job_level level, const char *text);
 void parent_leave(struct parent *p);

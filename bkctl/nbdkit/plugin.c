@@ -45,18 +45,6 @@ static int plugin_config_complete(void)
     return 0;
 }
 
-/* bkctl reports it, once; when it is gone nobody has to know. */
-static int fail(const struct bk_error *why)
-{
-    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
-    struct bk_error err = { 0 };
-    if (nbd_failed_encode(why, &m, &err) < 0)
-        nbdkit_error("%s", why->text);
-    else
-        (void)!parent_say(&parent, &m, &err);
-    return -1;
-}
-
 /* As bkctl does: the language may stand in LANGUAGE alone, which counts in any locale but "C". */
 static void speak_as_bkctl(void)
 {
@@ -73,9 +61,11 @@ static int plugin_get_ready(void)
     struct bk_error err = { 0 };
     int r = parent_hear(channel, &parent, &err);
     speak_as_bkctl();
-    if (r < 0)
-        parent_remove_socket(&parent); /* for bkctl may be gone */
-    return r < 0 ? fail(&err) : 0;
+    if (r == 0)
+        return 0;
+    parent_fail(&parent, &err);
+    parent_remove_socket(&parent); /* for bkctl may be gone */
+    return -1;
 }
 
 static int announce(struct bk_error *err)
@@ -102,7 +92,7 @@ static int plugin_after_fork(void)
         r = announce(&err);
     if (r == 0)
         return 0;
-    fail(&err);
+    parent_fail(&parent, &err);
     served_close(&served); /* nbdkit exits without unload, and the session is to be taken back */
     return -1;
 }

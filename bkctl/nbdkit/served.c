@@ -38,6 +38,18 @@ static void on_damage(void *ctx, const char *object, const struct bk_error *why)
     job_log(&s->job, JOB_WARN, "%s is damaged and left out: %s", object, why->text);
 }
 
+/* Somebody took us for dead, after a suspend say: what is served may be deleted from now on. */
+static void on_session_lost(void *ctx)
+{
+    struct served *s = ctx;
+    struct bk_error why = { 0 };
+    bk_fail(&why, BK_E_FENCED,
+            "this session was declared dead by somebody else: what it serves may be deleted");
+    bk_hint(&why, "run it again, if the snapshot is still there");
+    parent_fail(s->parent, &why);
+    parent_end(s->parent);
+}
+
 /* ---- the repository ---- */
 
 static int open_repo(struct served *s, struct bk_error *err)
@@ -77,6 +89,8 @@ static int open_view(struct served *s, struct bk_error *err)
     parent_forget_secret(s->parent);
     if (r == 0)
         r = session_hold(v->repo, &s->job, "nbd", &v->session, err);
+    if (v->session)
+        session_on_lost(v->session, on_session_lost, s);
     if (r == 0)
         r = catalog_load(v->repo, on_damage, s, &v->catalog, err);
     if (r == 0)

@@ -30,9 +30,11 @@ struct session {
     pthread_t thread; /* renews */
     bool renews;      /* the thread runs */
     unsigned every_ms;
-    pthread_mutex_t lock; /* guards stop */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
     bool stop;
+    session_lost_fn *on_lost; /* NULL: nobody asks */
+    void *lost_ctx;
     /* the thread's own until it ended: the renewals that may stand are the last two */
     struct session_record renewed;
     bool away; /* the store did not answer last time */
@@ -127,9 +129,24 @@ static bool told_to_stop(struct session *s)
 static void *keep_renewed(void *arg)
 {
     struct session *s = arg;
-    while (!told_to_stop(s) && renew(s))
-        ;
+    while (!told_to_stop(s))
+        if (!renew(s)) {
+            pthread_mutex_lock(&s->lock);
+            session_lost_fn *fn = s->on_lost;
+            pthread_mutex_unlock(&s->lock);
+            if (fn)
+                fn(s->lost_ctx);
+            break;
+        }
     return NULL;
+}
+
+void session_on_lost(struct session *s, session_lost_fn *fn, void *ctx)
+{
+    pthread_mutex_lock(&s->lock);
+    s->on_lost = fn;
+    s->lost_ctx = ctx;
+    pthread_mutex_unlock(&s->lock);
 }
 
 static int start_renewing(struct session *s, struct bk_error *err)

@@ -20,6 +20,10 @@ int session_open(struct repo *r, enum session_role role, const char *purpose, st
  * is logged, and the collector will not wait. Open it before the catalogue is loaded. NOMEM. */
 int session_hold(struct repo *r, struct job *j, const char *purpose, struct session **ret,
                  struct bk_error *err) BK_MUST_CHECK;
+/* fn is called once, on the session's own thread, when somebody else has ended the session: what is read may
+ * be deleted. It must not wait for the session to end. At most once per session. */
+typedef void session_lost_fn(void *ctx);
+void session_on_lost(struct session *s, session_lost_fn *fn, void *ctx);
 const struct session_record *session_record(const struct session *s);
 /* What the collector said when it opened: index_guard. */
 const struct collection *session_collection(const struct session *s);

@@ -2,6 +2,7 @@
 
 #include "bkd/repo/catalog.h"
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -231,6 +232,33 @@ static void a_session_is_renewed_until_it_ends(void **state)
     store_free(mem);
 }
 
+static void count_lost(void *ctx)
+{
+    atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+static void who_is_fenced_is_told(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct store *mem = new_repository();
+    struct repo *r = open_mem(mem);
+    atomic_uint lost = 0;
+    session_renew_every(10);
+    struct session *s = begin(r);
+    session_on_lost(s, count_lost, &lost);
+    counter_past(r, 0);
+    assert_int_equal(atomic_load(&lost), 0);
+    OK(session_dismiss(r, session_record(s)->id, &err));
+    while (!atomic_load(&lost))
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    session_free(s);
+    assert_int_equal(atomic_load(&lost), 1);
+    session_renew_every(30000);
+    repo_free(r);
+    store_free(mem);
+}
+
 static void a_store_that_is_silent_is_waited_for_once(void **state)
 {
     (void)state;
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(who_has_committed_cannot_be_fenced),
         cmocka_unit_test(a_commit_happens_once_whatever_call_fails),
         cmocka_unit_test(a_session_is_renewed_until_it_ends),
+        cmocka_unit_test(who_is_fenced_is_told),
         cmocka_unit_test(a_store_that_is_silent_is_waited_for_once),
         cmocka_unit_test(fencing_removes_all_that_stands_of_a_session),
         cmocka_unit_test(a_dead_process_of_this_host_is_told_from_a_living_one),
