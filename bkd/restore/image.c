@@ -246,7 +246,7 @@ struct copying {
     uint8_t *out;
     struct frame_ref *frame; /* the last one: neighbours mostly share it */
     struct chunk_loc loc;    /* of that */
-    uint64_t at, len;        /* the bytes in hand: of the damage, after an error */
+    uint64_t at, to, end;    /* the bytes in hand: of the damage, after an error; the last wanted */
 };
 
 static int frame_for(struct copying *c, const struct chunk_loc *loc, const chunk_id *id, struct bk_error *err)
@@ -260,17 +260,25 @@ static int frame_for(struct copying *c, const struct chunk_loc *loc, const chunk
     return r;
 }
 
+/* These are copied. Where the map of what follows cannot be read, all of the rest is in hand. */
+static int next_unknown(struct copying *c)
+{
+    c->at = c->to;
+    c->to = c->end;
+    return 0;
+}
+
 static int copy_extent(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err)
 {
     struct copying *c = ctx;
     struct reader *reader = c->image->set->reader;
     uint8_t *to = c->out;
     c->at = offset;
-    c->len = x->len;
+    c->to = offset + x->len;
     c->out += x->len;
     if (x->kind != EXTENT_DATA) {
         memset(to, 0, x->len);
-        return 0;
+        return next_unknown(c);
     }
     struct chunk_loc loc;
     int r = index_locate(reader_index(reader), &x->id, &loc, err);
@@ -292,7 +300,7 @@ static int copy_extent(void *ctx, uint64_t offset, const struct extent *x, struc
     if (x->off > len || x->len > len - x->off)
         return bk_fail(err, BK_E_CORRUPT, "an extent reaches past the end of its chunk");
     memcpy(to, p + x->off, x->len);
-    return 0;
+    return next_unknown(c);
 }
 
 /* Clients try again, and ask for the same place in pieces: the log names it once. */
@@ -316,15 +324,16 @@ int image_read(struct image *m, uint64_t offset, void *out, size_t len, struct b
         return bk_fail(err, BK_E_USAGE, "%zu bytes from %llu on are not all within '%s'", len,
                        (unsigned long long)offset, m->name);
     image_follow(m, offset, len);
-    struct copying c = { .image = m, .lane = take_lane(s), .out = out, .at = offset, .len = len };
+    struct copying c = { .image = m, .out = out, .at = offset, .to = offset + len, .end = offset + len };
+    c.lane = take_lane(s);
     int r = image_walk(m, c.lane, offset, offset + len, copy_extent, &c, &why);
     frame_ref_free(c.frame);
     give_lane(s, c.lane);
     if (r >= 0)
         return 0;
     bk_context(&why, "bytes %llu to %llu of '%s' cannot be read", (unsigned long long)c.at,
-               (unsigned long long)(c.at + c.len), m->name);
-    if (r != BK_E_CANCELLED && !told_before(m, c.at / CHUNK_MAX))
+               (unsigned long long)c.to, m->name);
+    if (r != BK_E_CANCELLED && !(reader_is_damage(r) && told_before(m, c.at / CHUNK_MAX)))
         job_log(s->job, JOB_WARN, "%s", why.text);
     if (err)
         *err = why;

@@ -64,14 +64,36 @@ static void open_images(struct fixture *x, const struct images_opts *o, size_t c
     OK(image_new(x->s, &x->c, "disk", &x->m, &err));
 }
 
-static void begin(struct fixture *x)
+/* A hole, and then a page that is not there. */
+static struct content half_a_map(struct snap *b, uint8_t *want)
+{
+    (void)want;
+    struct bk_error err = { 0 };
+    bk_auto(extents_clear) struct extents x = { 0 };
+    bk_auto(bk_buf_clear) struct bk_buf leaf = BK_BUF(CHUNK_MAX), inner = BK_BUF(CHUNK_MAX);
+    snap_gap(&x, EXTENT_HOLE, 5 * PIECE);
+    OK(content_leaf_encode(&x, &leaf, &err));
+    struct content_child v[] = { { .len = 5 * PIECE }, { .len = 7 * PIECE } };
+    v[0].id = snap_chunk(b, CHUNK_META, leaf.data, leaf.len);
+    OK(content_inner_encode(2, v, 2, &inner, &err));
+    return (struct content){ .size = 12 * PIECE,
+                             .depth = 2,
+                             .root = snap_chunk(b, CHUNK_META, inner.data, inner.len) };
+}
+
+static void begin_with(struct fixture *x, struct content (*make)(struct snap *b, uint8_t *want))
 {
     struct bk_error err = { 0 };
     *x = (struct fixture){ .b = snap_new() };
     x->want = malloc(BYTES);
     assert_non_null(x->want);
-    x->c = two_levels(x->b, x->want);
+    x->c = make(x->b, x->want);
     OK(writer_finish(x->b->writer, &err));
+}
+
+static void begin(struct fixture *x)
+{
+    begin_with(x, two_levels);
 }
 
 static void end(struct fixture *x)
@@ -245,6 +267,20 @@ static void damage_is_an_error_of_its_own_bytes_and_told_once(void **state)
     end(&x);
 }
 
+static void where_the_map_cannot_be_read_what_was_before_is_not_damaged(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    struct fixture x;
+    char want[64];
+    begin_with(&x, half_a_map);
+    open_images(&x, &small, 1 << 20);
+    assert_true(reader_is_damage(image_read(x.m, PIECE, x.want, 6 * PIECE, &err)));
+    snprintf(want, sizeof want, "bytes %d to %d of", 5 * PIECE, 7 * PIECE);
+    assert_non_null(strstr(x.log, want));
+    end(&x);
+}
+
 static void who_cancels_waits_for_nothing_and_it_is_no_damage(void **state)
 {
     (void)state;
@@ -294,6 +330,7 @@ int main(void)
         cmocka_unit_test(many_threads_share_lanes_frames_and_pages),
         cmocka_unit_test(extents_tell_holes_and_zeroes),
         cmocka_unit_test(damage_is_an_error_of_its_own_bytes_and_told_once),
+        cmocka_unit_test(where_the_map_cannot_be_read_what_was_before_is_not_damaged),
         cmocka_unit_test(who_cancels_waits_for_nothing_and_it_is_no_damage),
         cmocka_unit_test(few_extents_need_no_page_and_none_is_an_empty_image),
     };
