@@ -197,10 +197,17 @@ static int plugin_pread(void *handle, void *out, uint32_t count, uint64_t offset
     return image_read(handle, offset, out, count, &err) < 0 ? refuse(&err) : 0;
 }
 
+/* An answer says as much as it likes: who asks for a disk, extent after extent, is not to have the rest of it
+ * looked up each time. */
+enum { MAP_EXTENTS = 4096 };
+
 struct map {
     struct nbdkit_extents *extents;
     uint64_t at; /* up to where it is told */
-    bool one;
+    unsigned n;
+    bool one; /* neighbours of a kind, and no more */
+    bool enough;
+    enum extent_kind kind; /* the last one's */
 };
 
 static int add_extent(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err)
@@ -209,6 +216,11 @@ static int add_extent(void *ctx, uint64_t offset, const struct extent *x, struct
                                       [EXTENT_HOLE] = NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO,
                                       [EXTENT_ZERO] = NBDKIT_EXTENT_ZERO };
     struct map *m = ctx;
+    m->enough = m->n && (m->n == MAP_EXTENTS || (m->one && x->kind != m->kind));
+    if (m->enough)
+        return bk_fail(err, BK_E_LIMIT, "enough is told");
+    m->n++;
+    m->kind = x->kind;
     if (nbdkit_add_extent(m->extents, offset, x->len, kinds[x->kind]) < 0)
         return bk_fail_errno(err, errno ? errno : ENOMEM, "tell the extents");
     m->at = offset + x->len;
@@ -218,10 +230,9 @@ static int add_extent(void *ctx, uint64_t offset, const struct extent *x, struct
 static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
                           struct nbdkit_extents *extents)
 {
-    (void)flags; /* of one extent only the first is sent, and neighbours of a kind are one */
     struct bk_error err = { 0 };
-    struct map m = { .extents = extents, .at = offset };
-    if (image_extents(handle, offset, count, add_extent, &m, &err) >= 0)
+    struct map m = { .extents = extents, .at = offset, .one = flags & NBDKIT_FLAG_REQ_ONE };
+    if (image_extents(handle, offset, count, add_extent, &m, &err) >= 0 || m.enough)
         return 0;
     if (bk_code_aborts(err.code))
         return refuse(&err);

@@ -90,6 +90,8 @@ step "holes and zeroes"
 expect 0 bk nbd "tree@latest:$S/file" -- sh -c 'nbdinfo --map --json "$uri"'
 jq -e '[.[] | select(.type == 3).length] | add == 33 * 1048576' "$W/out" >/dev/null || { tail -n 5 "$W/out"; fail "the holes of the file"; }
 jq -e 'map(.length) | add == 96 * 1048576' "$W/out" >/dev/null || fail "the map is not whole"
+expect 0 bk nbd "tree@latest:$S/file" -- sh -c 'qemu-img map --output=json -f raw "$uri"' # asks for one at a time
+jq -e '(map(.length) | add == 96 * 1048576) and ([.[] | select(.zero).length] | add == 33 * 1048576)' "$W/out" >/dev/null || { tail -n 5 "$W/out"; fail "the map, extent by extent"; }
 expect 0 bk nbd disk@latest -- sh -c 'nbdinfo --map --json "$uri"'
 jq -e '[.[] | select(.type == 2).length] | add > 20 * 1048576' "$W/out" >/dev/null || { tail -n 5 "$W/out"; fail "the zeroes of the stream"; }
 
