@@ -6,6 +6,7 @@
 #include <nbdkit-plugin.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { PLACES_MAX = 1 << 16, END_MS = 20000 };
@@ -143,13 +144,27 @@ void parent_fail(struct parent *p, const struct bk_error *why)
         (void)!parent_say(p, &m, &err);
 }
 
+static int log_line(struct parent *p, enum job_level level, const char *text)
+{
+    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
+    struct bk_error ignored = { 0 };
+    int r = nbd_numbered_encode(NBD_LOG, level, text, &m, &ignored);
+    return r < 0 ? r : nbd_send(p->fd, &m, false, &ignored);
+}
+
 void parent_log(void *ctx, enum job_level level, const char *text)
 {
     struct parent *p = ctx;
-    bk_auto(bk_buf_clear) struct bk_buf m = BK_BUF(NBD_MESSAGE_MAX);
-    struct bk_error ignored = { 0 };
-    if (nbd_numbered_encode(NBD_LOG, level, text, &m, &ignored) == 0)
-        (void)!nbd_send(p->fd, &m, false, &ignored);
+    char more[128];
+    unsigned n = atomic_exchange(&p->dropped, 0);
+    snprintf(more, sizeof more,
+             BK_COUNTED("%u line is left out here: they came too fast",
+                        "%u lines are left out here: they came too fast", n),
+             n);
+    if (n && log_line(p, JOB_WARN, more) < 0)
+        atomic_fetch_add(&p->dropped, n);
+    if (log_line(p, level, text) < 0)
+        atomic_fetch_add(&p->dropped, 1);
 }
 
 void parent_leave(struct parent *p)

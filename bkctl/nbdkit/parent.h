@@ -16,8 +16,9 @@ struct parent {
     struct bk_buf mem;
     char **places; /* owned */
     size_t n_places;
-    struct job *job; /* borrowed: cancelled when bkctl is gone */
-    int stop[2];     /* a pipe: its end wakes the watcher */
+    atomic_uint dropped; /* log lines */
+    struct job *job;     /* borrowed: cancelled when bkctl is gone */
+    int stop[2];         /* a pipe: its end wakes the watcher */
     pthread_t watcher;
     bool watching;
 };
@@ -37,7 +38,8 @@ int parent_say(struct parent *p, const struct bk_buf *m, struct bk_error *err) B
 void parent_fail(struct parent *p, const struct bk_error *why);
 /* Reads are cancelled, and nbdkit ends in good order. Any thread. */
 void parent_end(struct parent *p);
-/* For job.log; a line that bkctl does not take at once is dropped rather than that a client waits. */
+/* For job.log; a line that bkctl does not take at once is dropped rather than that a client waits. How many
+ * is told with the next one. */
 void parent_log(void *ctx, enum job_level level, const char *text);
 void parent_leave(struct parent *p);
 
