@@ -152,9 +152,8 @@ static void become_nbdkit(int listener, int channel, char *const *argv, char *co
         dup2(c, CHANNEL_FD) < 0)
         _exit(NBD_NO_PROGRAM);
     close_range(CHANNEL_FD + 1, ~0U, 0);
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) ==
-        0) { /* a connection is some descriptors, and the store needs some */
+    struct rlimit files; /* a connection takes some descriptors, and the store needs some */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }

@@ -129,7 +129,7 @@ static int plugin_preconnect(int readonly)
         close(lowest);
     if (lowest >= 0 && lowest < CLIENT_FDS_MAX && atomic_load(&n_clients) < CLIENTS_MAX)
         return 0;
-    nbdkit_error("%d clients are connected, which is all that may be", CLIENTS_MAX);
+    nbdkit_error("there are too many clients: %d may be connected", CLIENTS_MAX);
     return -1;
 }
 
