@@ -45,6 +45,11 @@ int browse_walk(struct reader *r, unsigned lane, const struct tree_entry *top, c
 typedef int browse_extent_fn(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err);
 int browse_extents(struct reader *r, unsigned lane, const struct content *c, uint64_t offset, uint64_t len,
                    browse_extent_fn *fn, void *ctx, struct bk_error *err) BK_MUST_CHECK;
+/* The bytes of one extent into out. frame gets the frame that a chunk of id is in; it stays the getter's. */
+typedef int browse_frame_fn(void *ctx, const struct chunk_loc *loc, const chunk_id *id,
+                            struct frame_ref **ret, struct bk_error *err);
+int browse_copy(struct reader *r, unsigned lane, const struct extent *x, browse_frame_fn *frame, void *ctx,
+                uint8_t *out, struct bk_error *err) BK_MUST_CHECK;
 /* Read into out; short only at the end of the content. */
 int browse_read(struct reader *r, unsigned lane, const struct content *c, uint64_t offset, void *out,
                 size_t len, size_t *ret_len, struct bk_error *err) BK_MUST_CHECK;

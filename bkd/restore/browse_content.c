@@ -94,44 +94,61 @@ int browse_extents(struct reader *r, unsigned lane, const struct content *c, uin
     return 0;
 }
 
-struct copy {
-    struct reader *reader;
-    unsigned lane;
-    uint8_t *out;
-    uint64_t offset; /* of out[0] */
-};
-
-static int copy_extent(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err)
+int browse_copy(struct reader *r, unsigned lane, const struct extent *x, browse_frame_fn *frame, void *ctx,
+                uint8_t *out, struct bk_error *err)
 {
-    struct copy *c = ctx;
-    uint8_t *to = c->out + (offset - c->offset);
     if (x->kind != EXTENT_DATA) {
-        memset(to, 0, x->len);
+        memset(out, 0, x->len);
         return 0;
     }
     struct chunk_loc loc;
-    int r = index_locate(reader_index(c->reader), &x->id, &loc, err);
-    if (r < 0)
-        return r;
-    if (r == 0)
+    int rc = index_locate(reader_index(r), &x->id, &loc, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
         return bk_fail(err, BK_E_ABSENT, "a chunk of the file is not in the repository");
-    bk_auto(frame_ref_free) struct frame_ref *f = NULL;
     bk_auto(bk_buf_clear) struct bk_buf again = BK_BUF(CHUNK_MAX);
     struct bk_error ignored = { 0 };
+    struct frame_ref *f = NULL;
     const uint8_t *p = NULL;
     size_t len = 0;
-    if ((r = reader_frame(c->reader, c->lane, &loc, true, &f, err)) < 0 ||
-        (r = frame_ref_chunk(f, loc.slot, &x->id, &p, &len, err)) < 0) {
-        if (!reader_is_damage(r) ||
-            reader_chunk(c->reader, c->lane, CHUNK_DATA, &x->id, &again, &ignored) < 0)
-            return r;
+    if ((rc = frame(ctx, &loc, &x->id, &f, err)) < 0 ||
+        (rc = frame_ref_chunk(f, loc.slot, &x->id, &p, &len, err)) < 0) {
+        if (!reader_is_damage(rc) || reader_chunk(r, lane, CHUNK_DATA, &x->id, &again, &ignored) < 0)
+            return rc;
         p = again.data; /* it was stored twice */
         len = again.len;
     }
     if (x->off > len || x->len > len - x->off)
         return bk_fail(err, BK_E_CORRUPT, "an extent reaches past the end of its chunk");
-    memcpy(to, p + x->off, x->len);
+    memcpy(out, p + x->off, x->len);
     return 0;
+}
+
+struct copy {
+    struct reader *reader;
+    unsigned lane;
+    uint8_t *out;
+    uint64_t offset;         /* of out[0] */
+    struct frame_ref *frame; /* the last one */
+};
+
+static int frame_for(void *ctx, const struct chunk_loc *loc, const chunk_id *id, struct frame_ref **ret,
+                     struct bk_error *err)
+{
+    (void)id;
+    struct copy *c = ctx;
+    frame_ref_free(c->frame);
+    c->frame = NULL;
+    int r = reader_frame(c->reader, c->lane, loc, true, &c->frame, err);
+    *ret = c->frame;
+    return r;
+}
+
+static int copy_extent(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err)
+{
+    struct copy *c = ctx;
+    return browse_copy(c->reader, c->lane, x, frame_for, c, c->out + (offset - c->offset), err);
 }
 
 int browse_read(struct reader *r, unsigned lane, const struct content *c, uint64_t offset, void *out,
@@ -140,6 +157,7 @@ int browse_read(struct reader *r, unsigned lane, const struct content *c, uint64
     size_t want = offset >= c->size ? 0 : c->size - offset < len ? (size_t)(c->size - offset) : len;
     struct copy copy = { .reader = r, .lane = lane, .out = out, .offset = offset };
     int rc = browse_extents(r, lane, c, offset, want, copy_extent, &copy, err);
+    frame_ref_free(copy.frame);
     if (rc < 0)
         return rc;
     *ret_len = want;

@@ -1,6 +1,5 @@
 #include "bkd/restore/image.h"
 
-#include "bkd/repo/index_recover.h"
 #include "bkd/restore/image_ahead.h"
 
 #define WORKER_BYTES ((size_t)12 << 20)
@@ -246,61 +245,36 @@ struct copying {
     uint8_t *out;
     struct frame_ref *frame; /* the last one: neighbours mostly share it */
     struct chunk_loc loc;    /* of that */
-    uint64_t at, to, end;    /* the bytes in hand: of the damage, after an error; the last wanted */
+    uint64_t from, end;      /* the bytes that are wanted */
+    uint64_t at, to;         /* those in hand: of the damage, after an error */
 };
 
-static int frame_for(struct copying *c, const struct chunk_loc *loc, const chunk_id *id, struct bk_error *err)
+static int frame_for(void *ctx, const struct chunk_loc *loc, const chunk_id *id, struct frame_ref **ret,
+                     struct bk_error *err)
 {
-    if (c->frame && c->loc.offset == loc->offset && !memcmp(&c->loc.pack, &loc->pack, sizeof loc->pack))
-        return 0;
-    frame_ref_free(c->frame);
-    c->frame = NULL;
-    int r = image_frame(c->image->set, c->lane, loc, id, &c->frame, err);
-    c->loc = *loc;
+    struct copying *c = ctx;
+    int r = 0;
+    if (!c->frame || c->loc.offset != loc->offset || memcmp(&c->loc.pack, &loc->pack, sizeof loc->pack)) {
+        frame_ref_free(c->frame);
+        c->frame = NULL;
+        c->loc = *loc;
+        r = image_frame(c->image->set, c->lane, loc, id, &c->frame, err);
+    }
+    *ret = c->frame;
     return r;
-}
-
-/* These are copied. Where the map of what follows cannot be read, all of the rest is in hand. */
-static int next_unknown(struct copying *c)
-{
-    c->at = c->to;
-    c->to = c->end;
-    return 0;
 }
 
 static int copy_extent(void *ctx, uint64_t offset, const struct extent *x, struct bk_error *err)
 {
     struct copying *c = ctx;
-    struct reader *reader = c->image->set->reader;
-    uint8_t *to = c->out;
     c->at = offset;
     c->to = offset + x->len;
-    c->out += x->len;
-    if (x->kind != EXTENT_DATA) {
-        memset(to, 0, x->len);
-        return next_unknown(c);
-    }
-    struct chunk_loc loc;
-    int r = index_locate(reader_index(reader), &x->id, &loc, err);
+    int r = browse_copy(c->image->set->reader, c->lane, x, frame_for, c, c->out + (offset - c->from), err);
     if (r < 0)
         return r;
-    if (r == 0)
-        return bk_fail(err, BK_E_ABSENT, "a chunk of the file is not in the repository");
-    bk_auto(bk_buf_clear) struct bk_buf again = BK_BUF(CHUNK_MAX);
-    struct bk_error ignored = { 0 };
-    const uint8_t *p = NULL;
-    size_t len = 0;
-    if ((r = frame_for(c, &loc, &x->id, err)) < 0 ||
-        (r = frame_ref_chunk(c->frame, loc.slot, &x->id, &p, &len, err)) < 0) {
-        if (!reader_is_damage(r) || reader_chunk(reader, c->lane, CHUNK_DATA, &x->id, &again, &ignored) < 0)
-            return r;
-        p = again.data; /* it was stored twice */
-        len = again.len;
-    }
-    if (x->off > len || x->len > len - x->off)
-        return bk_fail(err, BK_E_CORRUPT, "an extent reaches past the end of its chunk");
-    memcpy(to, p + x->off, x->len);
-    return next_unknown(c);
+    c->at = c->to; /* where the map of what follows cannot be read, all of the rest is in hand */
+    c->to = c->end;
+    return 0;
 }
 
 /* Clients try again, and ask for the same place in pieces: the log names it once. */
@@ -324,7 +298,9 @@ int image_read(struct image *m, uint64_t offset, void *out, size_t len, struct b
         return bk_fail(err, BK_E_USAGE, "%zu bytes from %llu on are not all within '%s'", len,
                        (unsigned long long)offset, m->name);
     image_follow(m, offset, len);
-    struct copying c = { .image = m, .out = out, .at = offset, .to = offset + len, .end = offset + len };
+    struct copying c = { .image = m, .out = out, .from = offset, .end = offset + len };
+    c.at = c.from;
+    c.to = c.end;
     c.lane = take_lane(s);
     int r = image_walk(m, c.lane, offset, offset + len, copy_extent, &c, &why);
     frame_ref_free(c.frame);
