@@ -252,6 +252,15 @@ status_of $server
 [ $rc = 16 ] && [ ! -e "$W/ran" ] || { cat "$W/err"; fail "exit status $rc when it was told to end before CMD ran"; }
 [ "$(wc -l <"$W/err")" = 1 ] || { cat "$W/err"; fail "it says more than that it was stopped"; }
 gone
+rm "$W/starting"
+PATH=$W/slow:$PATH "$BKCTL" --repo "$R" --key-file "$W/key" nbd disk@latest >"$W/out" 2>"$W/err" &
+server=$!
+for i in {1..200}; do [ -e "$W/starting" ] && break || sleep 0.05; done
+kit=$(pgrep -P $server)
+sleep 0.5 # it is told what to serve, and hears it after its start
+kill -KILL $server
+status_of $server 2>/dev/null
+gone $kit
 expect 0 $python -c "
 import os, pty
 pid, tty = pty.fork()
