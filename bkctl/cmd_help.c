@@ -43,6 +43,9 @@ static const char *const features[] = {
 #if HAVE_RADOS
     "rados",
 #endif
+#if HAVE_RBD
+    "rbd",
+#endif
 #if HAVE_S3
     "s3",      "https",
 #endif

@@ -1,6 +1,7 @@
 /* backup_disks: the story of a backup of disks. */
 #include <errno.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 
 #include "bkd/backup/disk_run.h"
 #include "bkd/backup/old.h"
@@ -63,6 +64,23 @@ static int read_past(struct run *run, struct bk_buf *ret, struct bk_error *err)
         job_log(run->job, JOB_WARN, "what the parent says of its source cannot be read: %s", why.text);
         ret->len = 0;
     }
+    return 0;
+}
+
+/* Of the repository and the name, so that neither another repository nor another name gives the same. */
+static int name_series(struct run *run, char out[static DISKS_SERIES + 1], struct bk_error *err)
+{
+    bk_auto(bk_buf_clear) struct bk_buf text = BK_BUF(SIZE_MAX);
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    int r = bk_buf_append(&text, repo_config(run->repo)->repo_id, CONFIG_REPO_ID, err);
+    if (r == 0)
+        r = bk_buf_append(&text, run->snap.name, strlen(run->snap.name), err);
+    if (r < 0)
+        return r;
+    if (EVP_Digest(text.data, text.len, hash, NULL, EVP_sha256(), NULL) != 1)
+        return bk_fail(err, BK_E_FAILED, "name the series of snapshots");
+    for (size_t i = 0; i < DISKS_SERIES / 2; i++)
+        snprintf(out + 2 * i, 3, "%02x", hash[i]);
     return 0;
 }
 
@@ -215,12 +233,19 @@ int backup_disks(struct repo *repo, struct job *j, const struct backup_common *c
         return r;
     run.snap.paths = asked.paths;
     asked.paths = (struct snapshot_list){ 0 };
+    struct disks_past then = { .compared = run.parent };
     r = read_past(&run, &past, err);
     if (r == 0)
-        r = disks_begin(b->source, j, &(struct disks_past){ past.len ? past.data : NULL, past.len }, err);
+        r = name_series(&run, then.series, err);
+    then.source = past.len ? past.data : NULL;
+    then.source_len = past.len;
+    if (r == 0)
+        r = disks_begin(b->source, j, &then, err);
     if (r < 0)
         return r;
     r = read_disks(&run, b, err);
+    if (r == 0)
+        r = disks_check(b->source, j, err);
     if (r == 0)
         r = run_commit(&run, ret, err);
     struct bk_error late = { 0 };

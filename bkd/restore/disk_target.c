@@ -3,11 +3,29 @@
 #include <string.h>
 
 #include "bkd/source/disks.h"
+#include "bkd/source/disks_rbd.h"
 #include "bkd/source/disk_format.h"
+
+static int open_rbd(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
+                    struct bk_error *err)
+{
+    if (o->format && strcmp(o->format, "raw") != 0)
+        return bk_fail(err, BK_E_USAGE, "%s: an image in Ceph takes the bytes of the disk, not a %s image",
+                       o->to, o->format);
+#if HAVE_RBD
+    int r = disk_target_rbd(o, j, ret, err);
+#else
+    (void)j, (void)ret;
+    int r = bk_fail(err, BK_E_UNSUPPORTED, "this build writes no images in Ceph: it has no librbd");
+#endif
+    return r < 0 ? bk_context(err, "%s", o->to) : 0;
+}
 
 int disk_target_open(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
                      struct bk_error *err)
 {
+    if (disks_rbd_is(o->to))
+        return open_rbd(o, j, ret, err);
     const char *uri = disks_uri(o->to), *name = uri ? NULL : disk_format_of_name(o->to, NULL);
     const char *format = o->format ? o->format : name ? name : "raw";
     if (!disk_format_known(format))

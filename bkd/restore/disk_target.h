@@ -29,7 +29,7 @@ struct disk_target {
 };
 
 struct disk_target_opts {
-    const char *to; /* a path of a file or block device, or an NBD URI */
+    const char *to; /* a path of a file or block device, an NBD URI, or rbd:POOL/IMAGE */
     const char *
         format; /* of a file: one of source/disk_format.h; NULL: what the ending of the name says, else raw */
     uint64_t size;  /* bytes of the disk; a device or export may be longer */
@@ -50,4 +50,8 @@ int disk_target_file(const struct disk_target_opts *o, struct disk_target **ret,
 /* format NULL: `to` is a URI; else a file of that format, made anew */
 int disk_target_nbd(const struct disk_target_opts *o, const char *format, struct job *j,
                     struct disk_target **ret, struct bk_error *err) BK_MUST_CHECK;
+/* An image in Ceph, rbd_url.h: made anew under a name of its own, or one that nobody has open. Writes may be
+ * on their way when write returns; sync tells of their errors. */
+int disk_target_rbd(const struct disk_target_opts *o, struct job *j, struct disk_target **ret,
+                    struct bk_error *err) BK_MUST_CHECK;
 #endif

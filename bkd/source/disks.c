@@ -30,6 +30,11 @@ int disks_begin(struct disks *s, struct job *j, const struct disks_past *past, s
     return r;
 }
 
+int disks_check(struct disks *s, struct job *j, struct bk_error *err)
+{
+    return s->ops->check ? s->ops->check(s, j, err) : 0;
+}
+
 int disks_end(struct disks *s, struct job *j, bool committed, struct bk_error *err)
 {
     forget(s);

@@ -1,6 +1,6 @@
 /* Disks that are taken together: the bracket of consistency around them, and what is kept beside them.
  *
- *     disks_X_new -> disks_begin -> (v is read) -> disks_end -> disks_free
+ *     disks_X_new -> disks_begin -> (v is read) -> disks_check -> disks_end -> disks_free
  *
  * begin quiesces the source and opens its disks as of one moment; end leaves the source as it was, and lets
  * go of what only an older snapshot needed once the new one is committed. free without end: as end without a
@@ -13,7 +13,8 @@
 enum {
     DISKS_NAME_MAX = 255 /* bytes between slashes */,
     DISKS_MAX = 1024,
-    DISKS_TEXT_MAX = 16 << 20 /* bytes of one kept text */
+    DISKS_TEXT_MAX = 16 << 20, /* bytes of one kept text */
+    DISKS_SERIES = 16,         /* hex digits */
 };
 
 struct disks_item {
@@ -32,6 +33,9 @@ struct disks_text { /* kept as a blob stream of the snapshot: a definition, firm
 struct disks_past {
     const void *source; /* its text DISKS_SOURCE then; NULL: nothing to compare with */
     size_t source_len;
+    bool compared;                 /* there is such a snapshot, whatever it says */
+    char series[DISKS_SERIES + 1]; /* the same for all snapshots of a name in a repository, and only for them:
+                                      for names of what is left in the source */
 };
 #define DISKS_SOURCE "source.json"
 #define DISKS_RECORD "disks.json" /* how the disks were read: the backup's own */
@@ -42,6 +46,7 @@ bool disks_name_fits(const char *name);
 struct disks;
 struct disks_ops {
     int (*begin)(struct disks *s, struct job *j, const struct disks_past *past, struct bk_error *err);
+    int (*check)(struct disks *s, struct job *j, struct bk_error *err); /* or NULL */
     int (*end)(struct disks *s, struct job *j, bool committed, struct bk_error *err);
     void (*free)(struct disks *s);
 };
@@ -57,6 +62,9 @@ struct disks {
  * DISKS_SOURCE when the source has something to say to its next run. */
 int disks_begin(struct disks *s, struct job *j, const struct disks_past *past,
                 struct bk_error *err) BK_MUST_CHECK;
+/* After all was read, before the commit: was it what begin opened, to the end? CHANGED: no, the snapshot must
+ * not be made. */
+int disks_check(struct disks *s, struct job *j, struct bk_error *err) BK_MUST_CHECK;
 /* The disks are freed before. An error tells of what could not be put back; the snapshot stands all the same.
  */
 int disks_end(struct disks *s, struct job *j, bool committed, struct bk_error *err) BK_MUST_CHECK;

@@ -14,8 +14,8 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* len bytes of the URL, %XX decoded, into out. Control bytes are refused: they would end up in messages. */
-static int decode(const char *s, size_t len, char *out, size_t cap, const char *what, struct bk_error *err)
+/* Control bytes are refused: they would end up in messages. */
+int rados_url_decode(const char *s, size_t len, char *out, size_t cap, const char *what, struct bk_error *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
@@ -59,16 +59,16 @@ static bool is_key(const char *s, size_t len, const char *key)
     return len == strlen(key) && memcmp(s, key, len) == 0;
 }
 
-static int parameter(const char *s, size_t len, struct rados_url *u, struct bk_error *err)
+int rados_url_parameter(const char *s, size_t len, struct rados_url *u, struct bk_error *err)
 {
     const char *eq = memchr(s, '=', len);
     size_t key = eq ? (size_t)(eq - s) : len;
     const char *value = eq ? eq + 1 : s + len;
     size_t n = len - (size_t)(value - s);
     if (is_key(s, key, "conf"))
-        return decode(value, n, u->conf, sizeof u->conf, "conf", err);
+        return rados_url_decode(value, n, u->conf, sizeof u->conf, "conf", err);
     if (is_key(s, key, "keyring"))
-        return decode(value, n, u->keyring, sizeof u->keyring, "keyring", err);
+        return rados_url_decode(value, n, u->keyring, sizeof u->keyring, "keyring", err);
     if (is_key(s, key, "timeout"))
         return seconds(value, n, &u->timeout_s, "timeout", err);
     if (is_key(s, key, "connect"))
@@ -85,15 +85,15 @@ static int place(const char *s, size_t len, struct rados_url *u, struct bk_error
     const char *pool = at ? at + 1 : s;
     int r = 0;
     if (at)
-        r = decode(s, (size_t)(at - s), u->client, sizeof u->client, N_("client"), err);
+        r = rados_url_decode(s, (size_t)(at - s), u->client, sizeof u->client, N_("client"), err);
     if (r == 0 && strncmp(u->client, "client.", 7) != 0)
         r = bk_fail(err, BK_E_USAGE, "'%s' is no Ceph client: its name starts with client.", u->client);
     if (r == 0)
-        r = decode(pool, head - (size_t)(pool - s), u->pool, sizeof u->pool, N_("pool"), err);
+        r = rados_url_decode(pool, head - (size_t)(pool - s), u->pool, sizeof u->pool, N_("pool"), err);
     if (r == 0 && !u->pool[0])
         r = bk_fail(err, BK_E_USAGE, "the URL names no pool");
     if (r == 0 && slash)
-        r = decode(slash + 1, len - head - 1, u->ns, sizeof u->ns, N_("namespace"), err);
+        r = rados_url_decode(slash + 1, len - head - 1, u->ns, sizeof u->ns, N_("namespace"), err);
     return r;
 }
 
@@ -111,7 +111,7 @@ int rados_url_parse(const char *url, struct rados_url *ret, struct bk_error *err
     while (r == 0 && *p) {
         size_t n = strcspn(p, "&");
         if (n)
-            r = parameter(p, n, &u, err);
+            r = rados_url_parameter(p, n, &u, err);
         p += n + (p[n] == '&');
     }
     if (r < 0)

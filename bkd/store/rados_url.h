@@ -28,4 +28,10 @@ struct rados_url {
 /* USAGE says what is wrong with it. */
 int rados_url_parse(const char *url, struct rados_url *ret, struct bk_error *err) BK_MUST_CHECK;
 
+/* For other places in a cluster. len bytes, %XX decoded, into out of cap bytes; what: a message id. */
+int rados_url_decode(const char *s, size_t len, char *out, size_t cap, const char *what,
+                     struct bk_error *err) BK_MUST_CHECK;
+/* One of the parameters above, "conf=FILE". */
+int rados_url_parameter(const char *s, size_t len, struct rados_url *u, struct bk_error *err) BK_MUST_CHECK;
+
 #endif

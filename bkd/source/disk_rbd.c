@@ -1,0 +1,173 @@
+#include "bkd/source/disk_rbd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The map is kept with two bits for a block: 8 MiB for 2 TiB, whatever lies where. */
+enum state {
+    NOTHING, /* nothing is allocated; of a tracked disk: and nothing changed */
+    SAME,    /* tracked: may hold data that did not change */
+    DATA,    /* tracked: changed */
+    GONE,    /* tracked: discarded */
+};
+
+struct rbd_disk {
+    struct disk disk;
+    struct job *job;       /* borrowed */
+    struct rbd_link *link; /* borrowed */
+    rbd_image_t image;     /* owned */
+    uint64_t overlap;
+    uint8_t *map;           /* owned */
+    struct rbd_lane *lanes; /* owned */
+};
+
+static enum state state_of(const struct rbd_disk *d, uint64_t block)
+{
+    return (enum state)(d->map[block / 4] >> (block % 4 * 2) & 3);
+}
+
+static void set_state(struct rbd_disk *d, uint64_t block, enum state s)
+{
+    unsigned shift = (unsigned)(block % 4 * 2);
+    d->map[block / 4] = (uint8_t)((d->map[block / 4] & ~(3u << shift)) | (unsigned)s << shift);
+}
+
+/* ---- asking for the map ---- */
+
+struct asking {
+    struct rbd_disk *d;
+    enum state data; /* what an extent with data makes of its blocks */
+};
+
+static void set_range(struct rbd_disk *d, uint64_t from, uint64_t to, enum state s)
+{
+    for (uint64_t b = from / DISK_BLOCK; b * DISK_BLOCK < to; b++)
+        set_state(d, b, s);
+}
+
+/* Discarded: the blocks that lie wholly in it read as zeroes. The others hold something else too. So may what
+ * a parent image lies under: whether that shows through now is found out by reading. */
+static void discarded(struct rbd_disk *d, uint64_t from, uint64_t to)
+{
+    for (uint64_t b = from / DISK_BLOCK; b * DISK_BLOCK < to; b++) {
+        uint64_t start = b * DISK_BLOCK, end = start + DISK_BLOCK;
+        end = end < d->disk.size ? end : d->disk.size;
+        bool whole = start >= from && end <= to && start >= d->overlap;
+        if (state_of(d, b) != DATA)
+            set_state(d, b, whole ? GONE : DATA);
+    }
+}
+
+static int on_extent(uint64_t at, size_t len, int exists, void *ctx)
+{
+    struct asking *k = ctx;
+    struct rbd_disk *d = k->d;
+    uint64_t to = at < d->disk.size && len > d->disk.size - at ? d->disk.size : at + len;
+    if (atomic_load(&d->job->cancelled))
+        return -ECANCELED;
+    if (at >= d->disk.size || !len)
+        return 0;
+    if (exists)
+        set_range(d, at, to, k->data);
+    else if (k->data == DATA && d->disk.tracked)
+        discarded(d, at, to);
+    return 0;
+}
+
+static int ask(struct rbd_disk *d, const char *since, bool whole_object, enum state data,
+               struct bk_error *err)
+{
+    struct asking k = { d, data };
+    int rc =
+        rbd_lib.diff_iterate2(d->image, since, 0, d->disk.size, !whole_object, whole_object, on_extent, &k);
+    int r = job_check(d->job, err);
+    return r < 0 || rc >= 0 ? r : rbd_link_fail(d->link, rc, N_("ask for the map"), since ? since : "", err);
+}
+
+/* Of what did not change it is enough to know which objects are there: it is for the audit, and for reading
+ * all when the tracking turns out to lie. What changed is asked for to the byte. */
+static int make_map(struct rbd_disk *d, const char *since, struct bk_error *err)
+{
+    if (!since)
+        return ask(d, NULL, false, DATA, err);
+    int r = ask(d, NULL, true, SAME, err);
+    if (r < 0)
+        return r;
+    set_range(d, 0, d->overlap < d->disk.size ? d->overlap : d->disk.size, SAME);
+    return ask(d, since, false, DATA, err);
+}
+
+/* ---- the disk ---- */
+
+static int rbd_map(struct disk *disk, unsigned lane, uint64_t from, uint64_t to, disk_map_fn *fn, void *ctx,
+                   struct bk_error *err)
+{
+    (void)lane;
+    struct rbd_disk *d = (struct rbd_disk *)disk;
+    int r = 0;
+    for (uint64_t at = from; at < to && r == 0;) {
+        uint64_t b = at / DISK_BLOCK;
+        enum state s = state_of(d, b);
+        while (++b * DISK_BLOCK < to && state_of(d, b) == s)
+            ;
+        uint64_t end = b * DISK_BLOCK < to ? b * DISK_BLOCK : to;
+        struct disk_part p = { .from = at,
+                               .len = end - at,
+                               .kind = s == SAME || s == DATA ? EXTENT_DATA : EXTENT_HOLE,
+                               .clean = disk->tracked && (s == NOTHING || s == SAME) };
+        r = fn(ctx, &p, err);
+        at = end;
+    }
+    return r;
+}
+
+static int rbd_disk_read(struct disk *disk, unsigned lane, uint64_t from, uint64_t to, disk_read_fn *fn,
+                         void *ctx, struct bk_error *err)
+{
+    struct rbd_disk *d = (struct rbd_disk *)disk;
+    return rbd_lane_read(&d->lanes[lane], d->image, from, to, d->job, fn, ctx, err);
+}
+
+static void rbd_disk_free(struct disk *disk)
+{
+    struct rbd_disk *d = (struct rbd_disk *)disk;
+    for (unsigned i = 0; d->lanes && i < disk->n_lanes; i++)
+        rbd_lane_clear(&d->lanes[i]);
+    if (!atomic_load(&d->link->lost)) { /* else librbd still writes into them */
+        rbd_lib.close(d->image);
+        free(d->lanes);
+    }
+    free(d->map);
+    free(d);
+}
+
+static const struct disk_ops rbd_ops = { .map = rbd_map, .read = rbd_disk_read, .free = rbd_disk_free };
+
+int disk_rbd_new(struct rbd_link *link, const struct disk_rbd_opts *o, struct job *j, struct disk **ret,
+                 struct bk_error *err)
+{
+    struct rbd_disk *d = calloc(1, sizeof *d);
+    if (!d) {
+        rbd_lib.close(o->image);
+        return bk_fail_errno(err, ENOMEM, "open an image");
+    }
+    *d = (struct rbd_disk){
+        .disk = { .ops = &rbd_ops, .size = o->size, .n_lanes = j->n_threads, .tracked = o->since },
+        .job = j,
+        .link = link,
+        .image = o->image,
+        .overlap = o->overlap
+    };
+    bk_auto(disk_free) struct disk *disk = &d->disk;
+    d->map = calloc(1, o->size / DISK_BLOCK / 4 + 1);
+    d->lanes = calloc(j->n_threads, sizeof *d->lanes);
+    if (!d->map || !d->lanes)
+        return bk_fail_errno(err, ENOMEM, "open an image");
+    for (unsigned i = 0; i < j->n_threads; i++)
+        rbd_lane_init(&d->lanes[i], link);
+    int r = make_map(d, o->since, err);
+    if (r == 0)
+        *ret = bk_steal(disk);
+    return r;
+}
