@@ -254,7 +254,7 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
 const struct command cmd_backup = {
     .name = "backup",
     .summary = N_("Back up files, disks, virtual machines, standard input or what a command prints"),
-    .operands = N_("PATH... | disk:PATH... | nbd:URI... | vm:NAME... | -- CMD ARGS..."),
+    .operands = N_("PATH... | disk:PATH... | nbd:URI... | vm:NAME... | rbd:POOL/IMAGE... | -- CMD ARGS..."),
     .about = N_("Stores a complete snapshot of the paths. Files that did not change since the snapshot it "
                 "compares with (see "
                 "--level) are not read. Files that cannot be read, or that change while they are, are listed "
@@ -268,6 +268,10 @@ const struct command cmd_backup = {
                 "vm:NAME is a virtual machine of libvirt on this host, or a pattern for several: all its "
                 "disks as of one moment "
                 "while it runs, and its definition. After the first time only what changed is read.\n\n"
+                "rbd:POOL[/NAMESPACE]/IMAGE[@SNAP][?conf=FILE][&id=NAME] is an image in Ceph. Without "
+                "@SNAP a snapshot "
+                "is made in the cluster, and kept until a later run has compared with it: only what changed "
+                "is read then.\n\n"
                 "An interrupted run leaves no snapshot; what it stored is used by the next one."),
     .opts = backup_opts,
     .args_size = sizeof(struct backup_args),

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GAP_BLOCKS = (128 << 20) / DISK_BLOCK }; /* as long to ask about one by one as to ask anew */
+
 /* The map is kept with two bits for a block: 8 MiB for 2 TiB, whatever lies where. */
 enum state {
     NOTHING, /* nothing is allocated; of a tracked disk: and nothing changed */
-    SAME,    /* tracked: may hold data that did not change */
+    SAME,    /* an object is there, in which nothing is; of a tracked disk: nothing that changed */
     DATA,    /* tracked: changed */
     GONE,    /* tracked: discarded */
 };
@@ -75,27 +77,67 @@ static int on_extent(uint64_t at, size_t len, int exists, void *ctx)
     return 0;
 }
 
-static int ask(struct rbd_disk *d, const char *since, bool whole_object, enum state data,
-               struct bk_error *err)
+/* What data makes of [from, to) of the image. whole_object: it is enough to know which objects are there. */
+static int ask(struct asking *k, rbd_image_t image, const char *since, bool whole_object, uint64_t from,
+               uint64_t to, struct bk_error *err)
 {
-    struct asking k = { d, data };
-    int rc =
-        rbd_lib.diff_iterate2(d->image, since, 0, d->disk.size, !whole_object, whole_object, on_extent, &k);
+    struct rbd_disk *d = k->d;
+    int rc = rbd_lib.diff_iterate2(image, since, from, to - from, !whole_object, whole_object, on_extent, k);
     int r = job_check(d->job, err);
-    return r < 0 || rc >= 0 ? r : rbd_link_fail(d->link, rc, N_("ask for the map"), since ? since : "", err);
+    return r < 0 || rc >= 0
+               ? r
+               : rbd_link_fail(d->link, rc, N_("ask for the map"), bk_text(N_("of the image")), err);
 }
 
-/* Of what did not change it is enough to know which objects are there: it is for the audit, and for reading
- * all when the tracking turns out to lie. What changed is asked for to the byte. */
-static int make_map(struct rbd_disk *d, const char *since, struct bk_error *err)
+/* Is there a map of the objects, and valid? */
+static bool has_object_map(rbd_image_t image)
 {
-    if (!since)
-        return ask(d, NULL, false, DATA, err);
-    int r = ask(d, NULL, true, SAME, err);
+    uint64_t features = 0, flags = 0;
+    return rbd_lib.get_features(image, &features) >= 0 && rbd_lib.get_flags(image, &flags) >= 0 &&
+           (features & RBD_FEATURE_FAST_DIFF) &&
+           !(flags & (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID));
+}
+
+/* Where objects are marked as there, bit by bit; where there are none over some distance nothing is asked. */
+static int ask_where_marked(struct asking *k, const char *since, struct bk_error *err)
+{
+    struct rbd_disk *d = k->d;
+    uint64_t n = (d->disk.size + DISK_BLOCK - 1) / DISK_BLOCK;
+    int r = 0;
+    for (uint64_t b = 0; b < n && r == 0;) {
+        if (state_of(d, b) == NOTHING) {
+            b++;
+            continue;
+        }
+        uint64_t first = b, end = b + 1;
+        for (b = end; b < n && b - end < GAP_BLOCKS; b++)
+            if (state_of(d, b) != NOTHING)
+                end = b + 1;
+        uint64_t to = end * DISK_BLOCK < d->disk.size ? end * DISK_BLOCK : d->disk.size;
+        r = ask(k, d->image, since, false, first * DISK_BLOCK, to, err);
+    }
+    return r;
+}
+
+/* What changed is asked for to the byte, of every object that is there, or was: that is not left to the map
+ * of the objects. An object that neither has reads as zeroes, then and now, and need not be asked: of a large
+ * image with little in it that saves nearly everything. Of what did not change it is enough to know which
+ * objects are there: it is for the audit, and for reading all when the tracking turns out to lie. */
+static int make_map(struct rbd_disk *d, const struct disk_rbd_opts *o, struct bk_error *err)
+{
+    struct asking there = { d, SAME }, bytes = { d, DATA };
+    uint64_t size = d->disk.size;
+    bool quick = has_object_map(d->image) && (!o->since || has_object_map(o->before));
+    if (!size || (!o->since && !quick))
+        return size ? ask(&bytes, d->image, NULL, false, 0, size, err) : 0;
+    set_range(d, 0, d->overlap < size ? d->overlap : size, SAME);
+    int r = ask(&there, d->image, NULL, true, 0, size, err);
+    if (r == 0 && quick && o->since)
+        r = ask(&there, o->before, NULL, true, 0, size, err);
     if (r < 0)
         return r;
-    set_range(d, 0, d->overlap < d->disk.size ? d->overlap : d->disk.size, SAME);
-    return ask(d, since, false, DATA, err);
+    return quick ? ask_where_marked(&bytes, o->since, err)
+                 : ask(&bytes, d->image, o->since, false, 0, size, err);
 }
 
 /* ---- the disk ---- */
@@ -114,7 +156,7 @@ static int rbd_map(struct disk *disk, unsigned lane, uint64_t from, uint64_t to,
         uint64_t end = b * DISK_BLOCK < to ? b * DISK_BLOCK : to;
         struct disk_part p = { .from = at,
                                .len = end - at,
-                               .kind = s == SAME || s == DATA ? EXTENT_DATA : EXTENT_HOLE,
+                               .kind = s == DATA || (s == SAME && disk->tracked) ? EXTENT_DATA : EXTENT_HOLE,
                                .clean = disk->tracked && (s == NOTHING || s == SAME) };
         r = fn(ctx, &p, err);
         at = end;
@@ -166,7 +208,7 @@ int disk_rbd_new(struct rbd_link *link, const struct disk_rbd_opts *o, struct jo
         return bk_fail_errno(err, ENOMEM, "open an image");
     for (unsigned i = 0; i < j->n_threads; i++)
         rbd_lane_init(&d->lanes[i], link);
-    int r = make_map(d, o->since, err);
+    int r = make_map(d, o, err);
     if (r == 0)
         *ret = bk_steal(disk);
     return r;

@@ -5,10 +5,11 @@
 #include "bkd/source/rbd_io.h"
 
 struct disk_rbd_opts {
-    rbd_image_t image; /* opened read-only at the snapshot; closed with the disk */
-    uint64_t size;     /* bytes */
-    uint64_t overlap;  /* bytes that a parent image may show through */
-    const char *since; /* the older snapshot that tells what changed; NULL: not tracked */
+    rbd_image_t image;  /* opened read-only at the snapshot; closed with the disk */
+    uint64_t size;      /* bytes */
+    uint64_t overlap;   /* bytes that a parent image may show through */
+    const char *since;  /* the older snapshot that tells what changed; NULL: not tracked */
+    rbd_image_t before; /* the image at that snapshot; borrowed for the call */
 };
 /* Asks for the map, which a large image takes some seconds for. The image is taken over also on errors; link
  * is borrowed until the disk is freed. UNREACHABLE, CANCELLED, IO. */

@@ -134,14 +134,16 @@ static int since_is_there(struct image *m, const struct rbd_point *then, bool *r
 
 static int read_at(struct image *m, struct job *j, const char *since, struct disk **ret, struct bk_error *err)
 {
-    rbd_image_t image;
-    int r = open_at(m, m->now.snap, &image, err);
+    struct disk_rbd_opts o = { .size = m->now.size, .overlap = m->now.overlap, .since = since };
+    int r = since ? open_at(m, since, &o.before, err) : 0;
     if (r < 0)
         return r;
-    struct disk_rbd_opts o = {
-        .image = image, .size = m->now.size, .overlap = m->now.overlap, .since = since
-    };
-    return disk_rbd_new(m->link, &o, j, ret, err);
+    r = open_at(m, m->now.snap, &o.image, err);
+    if (r == 0)
+        r = disk_rbd_new(m->link, &o, j, ret, err);
+    if (since)
+        rbd_lib.close(o.before);
+    return r;
 }
 
 static int open_disk(struct image *m, struct job *j, const struct rbd_point *then, struct disk **ret,
@@ -211,7 +213,8 @@ static int begin_one(struct rbd_source *s, struct image *m, struct job *j, bool 
     /* A differential compares with the last full, whose snapshot therefore stays. */
     if (!compared)
         snprintf(m->now.full, sizeof m->now.full, "%s", m->now.snap);
-    else if (then && !strcmp(then->id, m->now.id))
+    else if (then && !strcmp(then->id, m->now.id) && then->size == m->now.size &&
+             then->overlap == m->now.overlap)
         snprintf(m->now.full, sizeof m->now.full, "%s", then->full);
     return disks_add(&s->disks, m->now.disk, d, reason, err);
 }

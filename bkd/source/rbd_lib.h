@@ -19,6 +19,8 @@
     X(close) \
     X(create4) \
     X(diff_iterate2) \
+    X(get_features) \
+    X(get_flags) \
     X(get_id) \
     X(get_overlap) \
     X(get_size) \

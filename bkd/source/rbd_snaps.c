@@ -22,7 +22,7 @@ int rbd_snaps_list(struct rbd_link *l, rbd_image_t image, struct rbd_snaps *ret,
         }
         free(v);
         if (n != -ERANGE)
-            return rbd_link_fail(l, n, N_("list snapshots"), "", err);
+            return rbd_link_fail(l, n, N_("list snapshots"), bk_text(N_("of the image")), err);
         cap = want > cap ? want + FIRST : cap * 2;
     }
     return bk_fail(err, BK_E_LIMIT, "more than %d snapshots", MOST);

@@ -45,13 +45,20 @@ static int place(const char *s, size_t len, struct rbd_url *u, struct bk_error *
     return at && !u->snap[0] ? bk_fail(err, BK_E_USAGE, "the URL names no snapshot after @") : 0;
 }
 
+static int hint(struct bk_error *err)
+{
+    return bk_hint(err, "a disk in Ceph is rbd:POOL[/NAMESPACE]/IMAGE[@SNAP][?conf=FILE][&id=NAME]");
+}
+
 int rbd_url_parse(const char *text, struct rbd_url *ret, struct bk_error *err)
 {
     struct rbd_url u = { .cluster = { .client = "client.admin",
                                       .timeout_s = RADOS_URL_TIMEOUT_S,
                                       .connect_s = RADOS_URL_CONNECT_S } };
-    if (strncmp(text, scheme, sizeof scheme - 1) != 0)
-        return bk_fail(err, BK_E_USAGE, "%s is no disk in Ceph", text);
+    if (strncmp(text, scheme, sizeof scheme - 1) != 0) {
+        bk_fail(err, BK_E_USAGE, "%s is no disk in Ceph", text);
+        return hint(err);
+    }
     const char *s = text + sizeof scheme - 1;
     size_t len = strcspn(s, "?");
     int r = place(s, len, &u, err);
@@ -64,7 +71,7 @@ int rbd_url_parse(const char *text, struct rbd_url *ret, struct bk_error *err)
     }
     if (r < 0) {
         bk_context(err, "%s", text);
-        return bk_hint(err, "a disk in Ceph is rbd:POOL[/NAMESPACE]/IMAGE[@SNAP][?conf=FILE][&id=NAME]");
+        return hint(err);
     }
     *ret = u;
     return 0;
