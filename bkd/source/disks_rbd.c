@@ -163,9 +163,13 @@ static int open_disk(struct image *m, struct job *j, const struct rbd_point *the
     bk_auto(disk_free) struct disk *d = NULL;
     r = read_at(m, j, track ? then->snap : NULL, &d, err);
     bool there = true;
-    if (r == 0 && track)
-        r = since_is_there(m, then, &there, err);
-    if (r == 0 && !there) {
+    struct bk_error why = { 0 };
+    int looked = track && (r == 0 || r == BK_E_ABSENT) ? since_is_there(m, then, &there, &why) : 0;
+    if (r == 0 && looked < 0) {
+        *err = why;
+        r = looked;
+    }
+    if (looked == 0 && !there) {
         *ret_reason = N_("its last snapshot in the cluster is gone");
         disk_free(bk_steal(d));
         r = read_at(m, j, NULL, &d, err);
@@ -237,37 +241,57 @@ static int remove_snap(struct image *m, rbd_image_t head, const char *name, stru
     return rc >= 0 || rc == -ENOENT ? 0 : rbd_link_fail(m->link, rc, N_("remove snapshot"), name, err);
 }
 
+static bool needless(const struct rbd_source *s, const struct image *m, const char *name)
+{
+    return rbd_snaps_ours(name, s->series) && strcmp(name, m->now.snap) != 0 &&
+           strcmp(name, m->now.full) != 0;
+}
+
+/* Whoever may only read, and named a snapshot, has none to remove: the image is not opened for writing then.
+ */
+static int find_needless(struct rbd_source *s, struct image *m, struct rbd_snaps *list, bool *ret,
+                         struct bk_error *err)
+{
+    rbd_image_t image;
+    int r = open_at(m, NULL, &image, err);
+    if (r < 0)
+        return r;
+    r = rbd_snaps_list(m->link, image, list, err);
+    rbd_lib.close(image);
+    *ret = false;
+    for (size_t i = 0; i < list->n && !*ret; i++)
+        *ret = needless(s, m, list->v[i].name);
+    return r;
+}
+
 /* Of the snapshots of ours those that nobody needs any more: all of the series but two, or the new one. What
  * a run that was killed left is among the former. */
 static int tidy_image(struct rbd_source *s, struct image *m, bool committed, struct bk_error *err)
 {
-    rbd_image_t head;
-    if (!m->link || (!committed && !m->made))
+    bk_auto(rbd_snaps_clear) struct rbd_snaps list = { 0 };
+    bool any = m->made;
+    if (!m->link || (!committed && !any))
         return 0;
     if (atomic_load(&m->link->silent) || atomic_load(&m->link->lost))
         return bk_fail(err, BK_E_UNREACHABLE, "the cluster does not answer: snapshots of ours stay");
+    int r = committed ? find_needless(s, m, &list, &any, err) : 0;
+    if (r < 0 || !any)
+        return r;
+    rbd_image_t head;
     int rc = rbd_lib.open(m->link->rados->ctx, m->url.image, &head, NULL);
-    /* Who may only read and named a snapshot has none of ours. */
-    if (rc < 0 && m->url.snap[0] && (rc == -EPERM || rc == -EACCES || rc == -EROFS))
-        return 0;
     if (rc < 0)
         return fail_open(m, rc, NULL, err);
-    bk_auto(rbd_snaps_clear) struct rbd_snaps list = { 0 };
-    int r = 0;
     if (!committed) {
         r = remove_snap(m, head, m->now.snap, err);
         m->made = r < 0;
-    } else {
-        r = rbd_snaps_list(m->link, head, &list, err);
     }
-    struct bk_error why = { 0 };
     for (size_t i = 0; i < list.n && !atomic_load(&m->link->silent); i++) {
-        const char *name = list.v[i].name;
-        if (!rbd_snaps_ours(name, s->series) || !strcmp(name, m->now.snap) || !strcmp(name, m->now.full))
-            continue;
         /* the first that cannot be removed is told, the others are tried all the same */
-        if (remove_snap(m, head, name, r < 0 ? &why : err) < 0 && r == 0)
-            r = err->code;
+        struct bk_error why = { 0 };
+        if (needless(s, m, list.v[i].name) && remove_snap(m, head, list.v[i].name, &why) < 0 && r == 0) {
+            *err = why;
+            r = why.code;
+        }
     }
     rbd_lib.close(head);
     return r;

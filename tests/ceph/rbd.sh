@@ -155,7 +155,8 @@ image striped 40
 rbd snap create rep/striped@two --no-progress
 before=$(snaps rep/striped)
 for s in one two; do
-    bk backup -q --name named "rbd:rep/striped@$s$conf&id=reader&keyring=$W/reader"
+    bk backup -q --name named "rbd:rep/striped@$s$conf&id=reader&keyring=$W/reader" 2>"$W/err"
+    [ ! -s "$W/err" ] || { cat "$W/err"; fail "a client that may only read is warned"; }
     same_as named striped rep/striped
 done
 is "$(how named)" "changes " "from one named snapshot to the next"
@@ -169,6 +170,7 @@ expect 14 bk backup "rbd:rep/striped$conf&id=reader&keyring=$W/reader"
 expect 2 bk backup "rbd:striped$conf"
 expect 2 bk backup "rbd:rep/striped$conf" "rbd:rep/striped$conf"
 expect 2 bk backup "rbd:rep/striped$conf" disk:/dev/null
+expect 2 bk backup "rbd:rep/striped$conf" --disk-format raw
 
 step "several images, in a namespace too, are one snapshot"
 rbd namespace create rep/ns
