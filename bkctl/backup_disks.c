@@ -5,6 +5,7 @@
 
 #include "bkctl/text.h"
 #include "bkd/source/disk_format.h"
+#include "bkd/source/disks_rbd.h"
 #include "bkd/source/vm.h"
 
 static bool is_machine(const char *operand)
@@ -15,14 +16,16 @@ static bool is_machine(const char *operand)
 int backup_disks_check(const struct backup_disks_args *x, const struct operands *ops, bool *ret,
                        struct bk_error *err)
 {
-    size_t n_plain = 0, n_machines = 0;
+    size_t n_plain = 0, n_images = 0, n_machines = 0;
     for (size_t i = 0; i < ops->n; i++) {
         n_plain += disks_plain_is(ops->v[i]);
+        n_images += disks_rbd_is(ops->v[i]);
         n_machines += is_machine(ops->v[i]);
     }
-    *ret = n_plain || n_machines;
-    if (*ret && n_plain != ops->n && n_machines != ops->n) {
-        bk_fail(err, BK_E_USAGE, "files, disks and virtual machines do not go into one snapshot");
+    *ret = n_plain || n_images || n_machines;
+    if (*ret && n_plain != ops->n && n_images != ops->n && n_machines != ops->n) {
+        bk_fail(err, BK_E_USAGE,
+                "files, disks, images in Ceph and virtual machines do not go into one snapshot");
         return bk_hint(err, "a file whose name begins with disk: is written ./disk:...");
     }
     if (!n_plain && x->format)
@@ -91,8 +94,9 @@ int backup_disks_run(struct app *a, struct repo *repo, const struct backup_commo
 {
     const char *const *v = (const char *const *)ops->v;
     bk_auto(disks_free) struct disks *source = NULL;
-    int r = is_machine(v[0])
-                ? machines(repo, c, x, ops, &source, err)
+    int r = is_machine(v[0]) ? machines(repo, c, x, ops, &source, err)
+            : disks_rbd_is(v[0])
+                ? disks_rbd_new(v, ops->n, &source, err)
                 : disks_plain_new(v, ops->n, x->format ? disk_formats[x->format - 1] : NULL, &source, err);
     if (r < 0)
         return r;

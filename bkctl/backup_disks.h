@@ -1,4 +1,4 @@
-/* Operands of backup that are disks: "disk:PATH", "nbd:URI", "vm:NAME". */
+/* Operands of backup that are disks: "disk:PATH", "nbd:URI", "rbd:POOL/IMAGE", "vm:NAME". */
 #ifndef BKCTL_BACKUP_DISKS_H
 #define BKCTL_BACKUP_DISKS_H
 

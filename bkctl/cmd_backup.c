@@ -215,7 +215,8 @@ static int backup_run(struct app *a, const void *args, const struct operands *op
     if (r == 0)
         r = x->stdin_command ? 0 : backup_disks_check(&x->disks, ops, &disks, err);
     if (r == 0 && disks && (x->files_from.n || x->files_from0.n))
-        r = bk_fail(err, BK_E_USAGE, "files, disks and virtual machines do not go into one snapshot");
+        r = bk_fail(err, BK_E_USAGE,
+                    "files, disks, images in Ceph and virtual machines do not go into one snapshot");
     bk_auto(repo_free) struct repo *repo = NULL;
     bk_auto(early_clear) struct early early = { .args = x, .ops = ops, .disks = disks };
     if (r == 0)

@@ -206,7 +206,7 @@ static int begin_one(struct rbd_source *s, struct image *m, struct job *j, bool 
         r = make_snap(s, m, err);
     if (r < 0)
         return r;
-    const struct rbd_point *then = rbd_past_find(past, m->now.disk);
+    const struct rbd_point *then = compared ? rbd_past_find(past, m->now.disk) : NULL;
     const char *reason = blind               ? blind
                          : compared && !then ? N_("the parent snapshot does not have it")
                                              : NULL;
