@@ -1,5 +1,6 @@
 /* restore: files or disks out of a snapshot, to a new place or in place. */
 #include "bkctl/paths.h"
+#include "bkctl/restore_machine.h"
 #include "bkctl/show.h"
 #include "bkd/restore/disk.h"
 #include "bkd/source/disk_format.h"
@@ -10,6 +11,7 @@ struct restore_args {
     bool in_place, overwrite, delete_extra, verify, dry_run, strip, numeric_owner, no_owner, compare,
         no_sparse;
     struct opt_list includes, excludes;
+    struct restore_machine_args machine;
 };
 
 static const struct opt restore_opts[] = {
@@ -41,6 +43,23 @@ static const struct opt restore_opts[] = {
              N_("use recorded user and group numbers, not names"), .conflicts = "no-owner"),
     OPT_FLAG(struct restore_args, no_owner, 0, "no-owner",
              N_("leave owner and group to the one who restores")),
+    OPT_FLAG(struct restore_args, machine.define, 0, "define",
+             N_("restore whole virtual machines, and define them in the libvirt of this host"),
+             .conflicts = "target to in-place"),
+    OPT_STR(struct restore_args, machine.connect, 0, "connect", N_("URI"),
+            N_("of libvirt, as virsh takes it")),
+    OPT_STR(struct restore_args, machine.domain, 0, "domain", N_("NAME"),
+            N_("the machine of the snapshot that is restored (else all)")),
+    OPT_STR(struct restore_args, machine.name, 0, "name", N_("NAME"), N_("what the machine is called then")),
+    OPT_FLAG(struct restore_args, machine.new_uuid, 0, "new-uuid",
+             N_("give it a uuid of its own (so too beside the machine that it is a copy of)")),
+    OPT_FLAG(struct restore_args, machine.new_mac, 0, "new-mac",
+             N_("give its network cards new addresses (so too beside the machine that it is a copy of)")),
+    OPT_LIST(struct restore_args, machine.networks, 0, "network", N_("OLD=NEW"),
+             N_("connect it to this network or bridge instead; may be repeated")),
+    OPT_STR(struct restore_args, machine.disk_dir, 0, "disk-dir", N_("DIR"),
+            N_("put its disks below DIR (else where its definition says)")),
+    OPT_FLAG(struct restore_args, machine.start, 0, "start", N_("start it")),
     OPT_FLAG(struct restore_args, no_sparse, 0, "no-sparse", N_("write runs of zeroes that were not holes")),
     OPT_END,
 };
@@ -51,7 +70,9 @@ static void on_problem(void *ctx, const uint8_t *path, size_t path_len, const st
     ui_problem(&a->ui, "problem", path, path_len, bk_code_name(why->code), why->text);
 }
 
-static void emit(struct app *a, const struct restore_report *p, const struct snapshot *s, bool dry_run)
+/* machines: NULL: none */
+static void emit(struct app *a, const struct restore_report *p, const struct snapshot *s, bool dry_run,
+                 json_t *machines)
 {
     char id[SHOW_ID];
     json_t *o = show_record("result");
@@ -70,6 +91,8 @@ static void emit(struct app *a, const struct restore_report *p, const struct sna
     json_object_set_new(o, "bytes_verified", text_json_u64(p->bytes_verified));
     if (dry_run)
         json_object_set_new(o, "seconds_estimated", json_real(p->seconds_estimated));
+    if (machines)
+        json_object_set(o, "machines", machines);
     ui_emit(&a->ui, o);
 }
 
@@ -100,10 +123,15 @@ static void print(struct app *a, const struct restore_report *p, const struct re
 
 static int check_target(const struct restore_args *x, const struct operands *ops, struct bk_error *err)
 {
-    if (!x->target && !x->in_place && !x->to) {
+    bool other = x->strip || x->includes.n || x->excludes.n || x->delete_extra || x->compare;
+    int r = restore_machine_check(&x->machine, ops, other, err);
+    if (r < 0)
+        return r;
+    if (!x->target && !x->in_place && !x->to && !x->machine.define) {
         bk_fail(err, BK_E_USAGE, "where to restore to was not given");
         return bk_hint(err,
-                       "use --target DIR, --in-place for where the files were, or --to PLACE for a disk");
+                       "use --target DIR, --in-place for where the files were, --to PLACE for a disk, or "
+                       "--define for a virtual machine");
     }
     if (x->delete_extra && !x->in_place && !x->overwrite)
         return bk_fail(err, BK_E_USAGE, "--delete needs --overwrite or --in-place");
@@ -167,6 +195,21 @@ static int files(struct app *a, struct repo *repo, const struct restore_args *x,
     return restore_files(repo, &a->job, &p->item->snap, &o, ret, err);
 }
 
+static int machines(struct app *a, struct repo *repo, const struct restore_args *x, const struct parts *p,
+                    struct restore_report *ret, json_t **ret_machines, struct bk_error *err)
+{
+    struct restore_machine_how how = {
+        .format = x->format ? disk_formats[x->format - 1] : NULL,
+        .overwrite = x->overwrite,
+        .verify = x->verify,
+        .dry_run = x->dry_run,
+        .on_problem = on_problem,
+    };
+    if (p->paths.n)
+        return bk_fail(err, BK_E_USAGE, "--define restores whole machines: no PATH is named");
+    return restore_machine_run(a, repo, &p->item->snap, &x->machine, &how, ret, ret_machines, err);
+}
+
 static int restore_run(struct app *a, const void *args, const struct operands *ops, struct bk_error *err)
 {
     const struct restore_args *x = args;
@@ -188,15 +231,22 @@ static int restore_run(struct app *a, const void *args, const struct operands *o
     if (r < 0)
         return r;
     struct restore_report report = { 0 };
-    r = snapshot_stream_of(&p.item->snap, STREAM_TREE) ? files(a, repo, x, &p, &report, err)
-                                                       : streams(a, repo, x, &p, &report, err);
+    json_t *defined = NULL;
+    if (x->machine.define)
+        r = machines(a, repo, x, &p, &report, &defined, err);
+    else
+        r = snapshot_stream_of(&p.item->snap, STREAM_TREE) ? files(a, repo, x, &p, &report, err)
+                                                           : streams(a, repo, x, &p, &report, err);
     ui_end(&a->ui);
     if (r < 0)
         return r;
     if (a->g.json)
-        emit(a, &report, &p.item->snap, x->dry_run);
-    else if (!a->g.quiet)
+        emit(a, &report, &p.item->snap, x->dry_run, defined);
+    else if (!a->g.quiet) {
+        restore_machine_print(defined);
         print(a, &report, x);
+    }
+    json_decref(defined);
     return report.n_problems ? BK_E_EXCEPTIONS : 0;
 }
 
@@ -211,7 +261,17 @@ const struct command cmd_restore = {
         "exact. What could not be restored or set is listed; the exit status is then 10.\n\n"
         "Of a snapshot of disks each becomes an image below --target, or one of them, SNAP:DISK, goes --to a "
         "file, a "
-        "block device or an NBD export."),
+        "block device or an NBD export.\n\n"
+        "With --define the virtual machines of the snapshot are restored as a whole and defined in libvirt, "
+        "on "
+        "this or "
+        "another host. Names, networks and places are looked at before anything is written; after an error "
+        "no "
+        "machine is defined. Its disks keep their format, and their places unless --disk-dir or --name says "
+        "otherwise. Beside the machine that it is a copy of it needs a --name, and gets a uuid and network "
+        "addresses of its own. Its definition is followed: use --disk-dir when you do not trust who wrote "
+        "the "
+        "backup, and look at --dry-run."),
     .opts = restore_opts,
     .args_size = sizeof(struct restore_args),
     .min_operands = 1,
@@ -224,6 +284,9 @@ const struct command cmd_restore = {
             { N_("put /etc back exactly as it was"), "bkctl restore 3f2a91c0:/etc --in-place --delete" },
             { N_("one disk, as an image for QEMU"),
               "bkctl restore web@latest:vda --to /var/lib/images/new.qcow2" },
+            { N_("a virtual machine, beside the one that it was"),
+              "bkctl restore web@latest --define --connect qemu:///system --name web-copy --disk-dir "
+              "/var/lib/libvirt/images" },
             { 0 } },
     .run = restore_run,
 };

@@ -443,13 +443,6 @@ static bool copy_opts(struct vm *v, const struct vm_opts *o)
            (!o->series || name_series(v, o->series));
 }
 
-/* QEMU's sockets and scratch files are on the machine where it runs. */
-static bool is_elsewhere(const char *uri)
-{
-    const char *host = uri ? strstr(uri, "://") : NULL;
-    return host && host[3] && host[3] != '/' && host[3] != '?' && strncmp(host + 3, "localhost", 9) != 0;
-}
-
 int vm_disks_new(const struct vm_opts *opts, const char *const *domains, size_t n, struct disks **ret,
                  struct bk_error *err)
 {
@@ -460,7 +453,7 @@ int vm_disks_new(const struct vm_opts *opts, const char *const *domains, size_t 
             return bk_fail(err, BK_E_USAGE, "the name of a domain is empty");
     if (opts->freeze_max_ms && opts->freeze_max_ms < VM_FREEZE_MIN_MS)
         return bk_fail(err, BK_E_USAGE, "a guest cannot be frozen for less than %d ms", VM_FREEZE_MIN_MS);
-    if (is_elsewhere(opts->uri)) {
+    if (vm_lib_is_elsewhere(opts->uri)) {
         bk_fail(err, BK_E_UNSUPPORTED, "the domains of another machine cannot be read from here: %s",
                 opts->uri);
         return bk_hint(err, "run the backup on that machine");

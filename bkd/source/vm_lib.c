@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 #include <time.h>
 
 struct vm_lib vm_lib;
@@ -79,6 +80,7 @@ static int code_of(int vir)
         return BK_E_NOMEM;
     case VIR_ERR_NO_DOMAIN:
     case VIR_ERR_NO_DOMAIN_CHECKPOINT:
+    case VIR_ERR_NO_NETWORK:
         return BK_E_ABSENT;
     case VIR_ERR_OPERATION_TIMEOUT: /* the lock of another job */
     case VIR_ERR_RESOURCE_BUSY:
@@ -124,4 +126,11 @@ int vm_lib_connect(const char *uri, unsigned patience_ms, virConnectPtr *ret, st
         }
         nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000 }, NULL);
     }
+}
+
+/* QEMU's sockets and scratch files are on the machine where it runs. */
+bool vm_lib_is_elsewhere(const char *uri)
+{
+    const char *host = uri ? strstr(uri, "://") : NULL;
+    return host && host[3] && host[3] != '/' && host[3] != '?' && strncmp(host + 3, "localhost", 9) != 0;
 }

@@ -22,6 +22,8 @@
     X(DomainCheckpointFree) \
     X(DomainCheckpointGetName) \
     X(DomainCheckpointLookupByName) \
+    X(DomainCreate) \
+    X(DomainDefineXML) \
     X(DomainFSFreeze) \
     X(DomainFSThaw) \
     X(DomainFree) \
@@ -37,7 +39,10 @@
     X(DomainLookupByName) \
     X(DomainLookupByUUIDString) \
     X(DomainResume) \
+    X(DomainUndefineFlags) \
     X(GetLastError) \
+    X(NetworkFree) \
+    X(NetworkLookupByName) \
     X(SetErrorFunc)
 /* clang-format on */
 
@@ -61,12 +66,17 @@ static inline void vm_dom_free(virDomainPtr d)
 {
     vm_lib.DomainFree(d);
 }
+static inline void vm_net_free(virNetworkPtr n)
+{
+    vm_lib.NetworkFree(n);
+}
 static inline void vm_point_free(virDomainCheckpointPtr p)
 {
     vm_lib.DomainCheckpointFree(p);
 }
 BK_AUTO(virConnectPtr, vm_conn_free)
 BK_AUTO(virDomainPtr, vm_dom_free)
+BK_AUTO(virNetworkPtr, vm_net_free)
 BK_AUTO(virDomainCheckpointPtr, vm_point_free)
 
 /* err becomes what libvirt said last on this thread; callers put in front what they did. ABSENT, BUSY, PERM,
@@ -82,5 +92,8 @@ bool vm_lib_lost(void);
  * uri NULL: libvirt's default. UNREACHABLE, PERM. */
 int vm_lib_connect(const char *uri, unsigned patience_ms, virConnectPtr *ret,
                    struct bk_error *err) BK_MUST_CHECK;
+
+/* The URI names libvirt on another machine. */
+bool vm_lib_is_elsewhere(const char *uri);
 
 #endif
