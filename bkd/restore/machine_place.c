@@ -171,7 +171,7 @@ static int place_disk(struct placing *k, const struct vm_xml_disk *x, struct bk_
                                  .device = !k->folder && x->kind == VM_DISK_BLOCK };
     if (!part.stream)
         return 0; /* it is left out of the definition, which tells */
-    if (!disk_format_known(format)) {
+    if (!disk_format_known(format) || !strcmp(format, "vhdx")) { /* libvirt does not know that one */
         bk_fail(err, BK_E_UNSUPPORTED, "disk '%s' has the format '%s', which cannot be written", x->target,
                 format);
         return bk_hint(err, "choose another one with --disk-format");
