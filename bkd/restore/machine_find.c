@@ -8,7 +8,7 @@
 
 #define DEFINITION "domain.xml"
 
-enum { MACHINES_MAX = 512 };
+enum { MACHINES_MAX = 512, DEFINITION_MAX = 1 << 20 /* bytes; libvirt's have some thousands */ };
 
 static void machine_clear(struct machine *m)
 {
@@ -47,7 +47,9 @@ int machine_read(const struct hold *h, const struct content *c, struct bk_buf *r
 static int read_definition(const struct hold *h, const struct snapshot_stream *t, struct machine *m,
                            struct bk_error *err)
 {
-    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(DISKS_TEXT_MAX + 1);
+    bk_auto(bk_buf_clear) struct bk_buf b = BK_BUF(DEFINITION_MAX + 1);
+    if (t->content.size > DEFINITION_MAX)
+        return bk_fail(err, BK_E_LIMIT, "it has more than %d bytes", DEFINITION_MAX);
     int r = machine_read(h, &t->content, &b, err);
     if (r == 0 && memchr(b.data, '\0', b.len))
         r = bk_fail(err, BK_E_CORRUPT, "it is no text");
