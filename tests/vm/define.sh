@@ -16,7 +16,9 @@ repo
 L2=$W/l2
 U2="qemu+unix:///system?socket=$L2/run/libvirt-sock"
 at_exit "'$one_program' stop '$L2'"
-"$one_program" start "$L2"
+chmod 711 "$W" "$W/log"
+QEMU_USER=libvirt-qemu "$one_program" start "$L2" # as distributions have it: the files must be for another user than root
+chmod 711 "$L2" "$L2/lib"
 on_b() { # COMMAND...: the same with the other daemon
     local U=$U2
     "$@"
@@ -85,6 +87,7 @@ says "'vdc' is not in the snapshot"
 qemu-img compare -q -f raw -F qcow2 "$W/a.ref" "$W/new/m-vda.qcow2" || fail "vda differs"
 cmp "$W/b.ref" "$W/new/m-vdb.raw"
 on_b boot m
+[ "$(stat -c %U "/proc/$(cat "$L2/run/qemu/m.pid")")" = libvirt-qemu ]
 on_b inside m gwrite c /data/f 0 20000000 7 >/dev/null
 on_b inside m gwrite c /dev/vdb 1000000 9000000 8 >/dev/null
 on_b off m
@@ -134,6 +137,35 @@ mv "$W/old/c.qcow2" "$W/c.qcow2"
 expect 5 bk restore odd@latest --define --connect "$U" --json
 [ ! -e "$W/old/c.qcow2" ]
 mv "$W/c.qcow2" "$W/old/c.qcow2"
+
+step "a block device"
+if loop=$(losetup -f --show "$W/old/c.qcow2" 2>/dev/null); then
+    at_exit "losetup -d '$loop'"
+    truncate -s 16M "$W/dev.raw"
+    printf 'on a device' | dd of="$W/dev.raw" bs=1 seek=1000000 conv=notrunc status=none
+    define blk "$W/dev.raw"
+    sed -i -e "s,<disk type='file',<disk type='block'," -e "s,<source file='$W/dev.raw'/>,<source dev='$loop'/>," "$W/blk.xml"
+    v undefine blk
+    truncate -s 16M "$W/old/c.qcow2" && losetup -c "$loop"
+    dd if="$W/dev.raw" of="$loop" status=none conv=fsync
+    v define "$W/blk.xml"
+    save --name blk vm:blk
+    v undefine blk
+    dd if=/dev/urandom of="$loop" bs=1M count=3 status=none conv=fsync
+    restore_blk() { local want=$1; shift; expect "$want" bk restore blk@latest --define --json "$@"; }
+    restore_blk 4 --connect "$U"
+    restore_blk 15 --connect "$U" --overwrite --disk-format qcow2
+    restore_blk 0 --connect "$U" --overwrite
+    cmp "$W/dev.raw" "$loop"
+    [ "$(v dumpxml blk | xmllint --xpath 'string(//disk/source/@dev)' -)" = "$loop" ]
+    restore_blk 0 --connect "$U2" --disk-dir "$W/blk" --disk-format qcow2
+    [ "$(x blk '//disk/@type') $(x blk '//disk/driver/@type') $(x blk '//disk/source/@file')" = "file qcow2 $W/blk/blk-vda.qcow2" ]
+    qemu-img compare -q -f raw -F qcow2 "$W/dev.raw" "$W/blk/blk-vda.qcow2" || fail "the image differs"
+    v undefine blk
+    on_b v undefine blk
+fi
+qemu-img create -q -f qcow2 "$W/d.qcow2" 16M
+cat "$W/d.qcow2" >"$W/old/c.qcow2"
 
 step "networks, addresses, the format"
 for n in default lan; do
