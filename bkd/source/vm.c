@@ -338,15 +338,19 @@ static int end_domain(const struct vm *v, struct vm_domain *d, struct job *j, bo
     return r < 0 ? bk_context(err, "domain '%s'", d->name) : 0;
 }
 
-/* Everything that begin made, however far it came. The first error is kept. */
+/* Everything that begin made, however far it came. The first error is kept. The folder of a job that could
+ * not be ended stays: without it nobody would know whose the job is. */
 static int finish(struct vm *v, struct job *j, bool committed, struct bk_error *err)
 {
     int r = 0;
+    bool runs_on = false;
     (void)vm_guard_stop(v->guard);
     v->guard = NULL;
     for (size_t i = 0; i < v->n; i++) {
         struct bk_error e = { 0 };
-        if (end_domain(v, &v->v[i], j, committed, &e) < 0 && r == 0) {
+        bool failed = end_domain(v, &v->v[i], j, committed, &e) < 0;
+        runs_on |= failed && v->v[i].job;
+        if (failed && r == 0) {
             *err = e;
             r = e.code;
         }
@@ -355,7 +359,7 @@ static int finish(struct vm *v, struct job *j, bool committed, struct bk_error *
     free(v->v);
     v->v = NULL;
     v->n = 0;
-    vm_scratch_free(v->scratch);
+    (runs_on ? vm_scratch_leave : vm_scratch_free)(v->scratch);
     v->scratch = NULL;
     v->begun = false;
     return r;

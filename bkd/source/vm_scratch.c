@@ -149,12 +149,17 @@ uint64_t vm_scratch_free_bytes(const struct vm_scratch *s)
 
 void vm_scratch_free(struct vm_scratch *s)
 {
+    if (s && s->fd >= 0)
+        remove_outer(s->fd, s->path);
+    vm_scratch_leave(s);
+}
+
+void vm_scratch_leave(struct vm_scratch *s)
+{
     if (!s)
         return;
-    if (s->fd >= 0) {
-        remove_outer(s->fd, s->path);
+    if (s->fd >= 0)
         close(s->fd);
-    }
     if (s->lock >= 0)
         close(s->lock);
     free(s);
@@ -232,7 +237,7 @@ static void sweep_one(int dir, const char *real, const char *name)
         char inner[16];
         snprintf(inner, sizeof inner, "%u", i);
         if (faccessat(fd, inner, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-            break;
+            continue; /* domains that are shut off have none */
         if (snprintf(socket, sizeof socket, "%s/%u/sock", path, i) >= (int)sizeof socket || served(socket))
             return; /* a job still runs there; who backs its domain up next ends it */
     }

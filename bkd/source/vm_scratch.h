@@ -29,6 +29,8 @@ uint64_t vm_scratch_free_bytes(const struct vm_scratch *s);
 /* Removes it and all in it. */
 void vm_scratch_free(struct vm_scratch *s);
 BK_AUTO(struct vm_scratch *, vm_scratch_free)
+/* The end of the object alone: a job of it runs on. The next run finds it as one that was killed left it. */
+void vm_scratch_leave(struct vm_scratch *s);
 
 enum vm_scratch_owner {
     VM_SCRATCH_FOREIGN, /* no socket of ours */

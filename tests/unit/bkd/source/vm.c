@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "bkd/source/vm_domain.h"
 #include "bkd/source/vm_past.h"
@@ -329,6 +331,36 @@ static void what_a_dead_run_left_is_swept(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Serves a socket there until it is closed. */
+static int serve(const char *path)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(s, 1), 0);
+    return s;
+}
+
+static void a_job_that_runs_on_keeps_its_folder(void **state)
+{
+    (void)state;
+    struct bk_error err = { 0 };
+    char dir[] = "/tmp/bkctl-test-XXXXXX", socket[VM_SOCKET_MAX];
+    bk_auto(vm_scratch_free) struct vm_scratch *s = NULL;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(vm_scratch_new(dir, &s, &err), 0);
+    assert_int_equal(vm_scratch_domain(s, 1, false, 0, 0, socket, &err), 0); /* 0 is shut off */
+    int served = serve(socket);
+    vm_scratch_leave(bk_steal(s));
+    vm_scratch_sweep(dir);
+    assert_int_equal(access(socket, F_OK), 0);
+    assert_int_equal(vm_scratch_owner(socket), VM_SCRATCH_DEAD);
+    close(served);
+    vm_scratch_sweep(dir);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_bitmap_is_laid_over_its_own_image_only),
         cmocka_unit_test(a_folder_lives_as_long_as_its_run),
         cmocka_unit_test(what_a_dead_run_left_is_swept),
+        cmocka_unit_test(a_job_that_runs_on_keeps_its_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
