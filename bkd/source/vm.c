@@ -457,11 +457,6 @@ int vm_disks_new(const struct vm_opts *opts, const char *const *domains, size_t 
             return bk_fail(err, BK_E_USAGE, "the name of a domain is empty");
     if (opts->freeze_max_ms && opts->freeze_max_ms < VM_FREEZE_MIN_MS)
         return bk_fail(err, BK_E_USAGE, "a guest cannot be frozen for less than %d ms", VM_FREEZE_MIN_MS);
-    if (vm_lib_is_elsewhere(opts->uri)) {
-        bk_fail(err, BK_E_UNSUPPORTED, "the domains of another machine cannot be read from here: %s",
-                opts->uri);
-        return bk_hint(err, "run the backup on that machine");
-    }
     struct vm *v = calloc(1, sizeof *v);
     if (!v)
         return bk_fail_errno(err, ENOMEM, "back up a domain");

@@ -15,11 +15,6 @@ struct vm_define {
 
 int vm_define_open(const char *uri, struct vm_define **ret, struct bk_error *err)
 {
-    if (vm_lib_is_elsewhere(uri)) {
-        bk_fail(err, BK_E_UNSUPPORTED,
-                "the disks of machines on another host cannot be written from here: %s", uri);
-        return bk_hint(err, "run the restore on that machine");
-    }
     int r = vm_lib_load(err);
     if (r < 0)
         return r;

@@ -110,27 +110,58 @@ int vm_lib_fail(struct bk_error *err)
     return bk_fail(err, code_of(vm_lib_code()), "%s", *text ? text : bk_text(N_("libvirt does not say why")));
 }
 
+bool vm_lib_is_here(const char *uri)
+{
+    static const char *const here[] = { "", "localhost", "127.0.0.1", "[::1]" };
+    const char *host = strstr(uri, "://");
+    if (!host)
+        return true;
+    host += 3;
+    size_t len = strcspn(host, "/?#");
+    const char *user = memrchr(host, '@', len);
+    len -= user ? (size_t)(user + 1 - host) : 0;
+    host = user ? user + 1 : host;
+    const char *port = memrchr(host, ':', len);
+    if (port && strspn(port + 1, "0123456789") == len - (size_t)(port + 1 - host))
+        len = (size_t)(port - host);
+    for (size_t i = 0; i < BK_COUNT(here); i++)
+        if (len == strlen(here[i]) && !memcmp(host, here[i], len))
+            return true;
+    return false;
+}
+
+static int refuse_elsewhere(const char *uri, struct bk_error *err)
+{
+    if (vm_lib_is_here(uri))
+        return 0;
+    bk_fail(err, BK_E_UNSUPPORTED, "the domains of another machine cannot be reached from here: %s", uri);
+    return bk_hint(err, "run the command on that machine");
+}
+
+/* What an alias or the configuration made of it. */
+static int look_where(virConnectPtr c, struct bk_error *err)
+{
+    bk_auto(free) char *uri = vm_lib.ConnectGetURI(c);
+    return uri ? refuse_elsewhere(uri, err) : vm_lib_fail(err);
+}
+
 int vm_lib_connect(const char *uri, unsigned patience_ms, virConnectPtr *ret, struct bk_error *err)
 {
     enum { STEP_MS = 200 };
+    int r = uri ? refuse_elsewhere(uri, err) : 0;
+    if (r < 0)
+        return r;
     for (unsigned ms = 0;; ms += STEP_MS) {
-        virConnectPtr c = vm_lib.ConnectOpen(uri);
-        if (c) {
-            *ret = c;
+        bk_auto(vm_conn_free) virConnectPtr c = vm_lib.ConnectOpen(uri);
+        r = c ? look_where(c, err) : vm_lib_fail(err);
+        if (r == 0) {
+            *ret = bk_steal(c);
             return 0;
         }
-        int r = vm_lib_fail(err);
         if (ms >= patience_ms || r != BK_E_UNREACHABLE) {
             bk_context(err, "connect to libvirt (%s)", uri ? uri : bk_text(N_("its default")));
             return r;
         }
         nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000 }, NULL);
     }
-}
-
-/* QEMU's sockets and scratch files are on the machine where it runs. */
-bool vm_lib_is_elsewhere(const char *uri)
-{
-    const char *host = uri ? strstr(uri, "://") : NULL;
-    return host && host[3] && host[3] != '/' && host[3] != '?' && strncmp(host + 3, "localhost", 9) != 0;
 }

@@ -12,6 +12,7 @@
 /* clang-format off */
 #define VM_LIB_CALLS(X) \
     X(ConnectClose) \
+    X(ConnectGetURI) \
     X(ConnectListAllDomains) \
     X(ConnectOpen) \
     X(DomainAbortJob) \
@@ -89,11 +90,11 @@ const char *vm_lib_text(void);
 bool vm_lib_lost(void);
 
 /* Tries again for patience_ms when nobody answers: a daemon that is being restarted is back in seconds.
- * uri NULL: libvirt's default. UNREACHABLE, PERM. */
+ * uri NULL: libvirt's default. UNREACHABLE, PERM; UNSUPPORTED: it is one of another machine, where QEMU's
+ * sockets and scratch files would be. */
 int vm_lib_connect(const char *uri, unsigned patience_ms, virConnectPtr *ret,
                    struct bk_error *err) BK_MUST_CHECK;
-
-/* The URI names libvirt on another machine. */
-bool vm_lib_is_elsewhere(const char *uri);
+/* The URI names no host, or this one as such. */
+bool vm_lib_is_here(const char *uri);
 
 #endif

@@ -348,3 +348,4 @@ bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" m
 bkvm_ends 20 backup "$W/base" -c "qemu+unix:///system?socket=$W/none" -S "$W/scratch" m
 [ -z "$(ls "$W/scratch")" ] || fail "left: $(find "$W/scratch")"
 bkvm_ends 15 backup "$W/base" -c "qemu+ssh://elsewhere/system" m
+bkvm_ends 15 forget -c "qemu+ssh://localhost.elsewhere/system" m

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "bkd/source/vm_domain.h"
+#include "bkd/source/vm_lib.h"
 #include "bkd/source/vm_past.h"
 #include "bkd/source/vm_scratch.h"
 #include "bkd/source/vm_xml.h"
@@ -361,6 +362,23 @@ static void a_job_that_runs_on_keeps_its_folder(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+static void only_this_machine_is_here(void **state)
+{
+    (void)state;
+    static const char *const here[] = { "qemu:///system",           "qemu+unix:///system?socket=/a:b@c://x",
+                                        "qemu+ssh://localhost",     "qemu+ssh://root@localhost:22/system",
+                                        "qemu+tcp://[::1]/system",  "qemu+tcp://[::1]:16509/system",
+                                        "qemu+tls://127.0.0.1:1/s", "an-alias" };
+    static const char *const elsewhere[] = { "qemu+ssh://hv2/system",
+                                             "qemu+ssh://localhost.example.org/system",
+                                             "qemu+ssh://localhost@hv2/system", "qemu://hv2?no_verify=1",
+                                             "qemu+tcp://[fe80::1]:1/system" };
+    for (size_t i = 0; i < BK_COUNT(here); i++)
+        assert_true(vm_lib_is_here(here[i]));
+    for (size_t i = 0; i < BK_COUNT(elsewhere); i++)
+        assert_false(vm_lib_is_here(elsewhere[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_folder_lives_as_long_as_its_run),
         cmocka_unit_test(what_a_dead_run_left_is_swept),
         cmocka_unit_test(a_job_that_runs_on_keeps_its_folder),
+        cmocka_unit_test(only_this_machine_is_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
