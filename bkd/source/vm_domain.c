@@ -62,6 +62,14 @@ static int read_size(struct vm_domain *d, struct vm_disk *k, virDomainPtr dom, s
                      struct bk_error *err)
 {
     virDomainBlockInfo info;
+    if (!d->active && k->xml->wrapped) {
+        bk_fail(
+            err, BK_E_UNSUPPORTED,
+            "disk '%s' is encrypted or a slice of its file, and the domain that would know how to read it is "
+            "shut off",
+            k->xml->target);
+        return bk_hint(err, "start the domain, or exclude the disk");
+    }
     if (!d->active && k->xml->source) {
         struct vm_image image;
         int r = vm_image_look(k->xml->source, k->xml->format, NULL, j, &image, err);

@@ -80,11 +80,14 @@ static int add_disk(struct vm_xml *x, const xmlNode *n, struct bk_error *err)
     struct vm_xml_disk *d = &v[x->n_disks++];
     *d = (struct vm_xml_disk){ .target = bk_steal(name), .kind = kind_of(n) };
     d->source = vm_node_path(vm_node_attr(source, d->kind == VM_DISK_BLOCK ? "dev" : "file"));
-    d->nbd = d->kind == VM_DISK_NETWORK ? nbd_of(source) : NULL;
     d->format = vm_node_attr(vm_node_child(n, "driver"), "type");
     d->read_only = vm_node_child(n, "readonly");
+    d->wrapped = vm_node_child(n, "encryption") || vm_node_child(source, "encryption") ||
+                 vm_node_child(source, "slices");
     if (!d->format)
         d->format = strdup("raw");
+    /* its server hands out the bytes of a container as they are */
+    d->nbd = d->kind == VM_DISK_NETWORK && d->format && !strcmp(d->format, "raw") ? nbd_of(source) : NULL;
     return d->format ? 0 : bk_fail_errno(err, ENOMEM, "read a domain");
 }
 

@@ -331,6 +331,13 @@ bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" -s more 'x*'
 bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" -s more m absent
 clean
 
+step "shut off, and only QEMU could read it"
+sed 's|^<source file=.*n.qcow2./>|<source file="'"$W"'/n.qcow2"><slices><slice type="storage" offset="0" size="1048576"/></slices></source>|' "$W/n2.xml" >"$W/n2b.xml"
+v undefine n2
+v define "$W/n2b.xml"
+bkvm_ends 15 backup "$W/base" -c "$U" -S "$W/scratch" -s more n2
+v undefine n2
+
 step "handed back as it was"
 is "bitmaps" "$(in_qemu)" "$(v checkpoint-list m --name | sort | xargs)" # none is left of those whose checkpoints went
 bkvm_ends 0 forget -c "$U" m

@@ -74,6 +74,30 @@ static void hard_disks_with_a_source_are_read(void **state)
     assert_string_equal(x.initrd, "/i");
 }
 
+static void what_only_qemu_can_read_is_known(void **state)
+{
+    (void)state;
+    bk_auto(vm_xml_clear) struct vm_xml x = { 0 };
+    assert_int_equal(
+        read_xml(
+            "<devices>"
+            "<disk type='network'><driver type='qcow2'/><source protocol='nbd' name='e'><host name='h'/>"
+            "</source><target dev='vda'/></disk>"
+            "<disk type='file'><source file='/b'/><target dev='vdb'/><encryption format='luks'/></disk>"
+            "<disk type='file'><source file='/c'><encryption format='luks'/></source><target "
+            "dev='vdc'/></disk>"
+            "<disk type='file'><source file='/d'><slices><slice type='storage' offset='1' size='1'/></slices>"
+            "</source><target dev='vdd'/></disk>"
+            "</devices>",
+            &x),
+        0);
+    assert_int_equal(x.n_disks, 4);
+    assert_null(x.disks[0].nbd);
+    assert_false(x.disks[0].wrapped);
+    for (size_t i = 1; i < 4; i++)
+        assert_true(x.disks[i].wrapped);
+}
+
 static void odd_xml_is_refused(void **state)
 {
     (void)state;
@@ -393,6 +417,7 @@ int main(void)
         cmocka_unit_test(what_a_dead_run_left_is_swept),
         cmocka_unit_test(a_job_that_runs_on_keeps_its_folder),
         cmocka_unit_test(only_this_machine_is_here),
+        cmocka_unit_test(what_only_qemu_can_read_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
