@@ -99,8 +99,12 @@ static int take(struct vm *v, virConnectPtr c, struct vm_domain *d, const struct
 {
     bk_auto(vm_dom_free) virDomainPtr dom = vm_lib.DomainLookupByUUIDString(c, d->uuid);
     int r = dom ? prepare(v, d, dom, past, odd, j, err) : vm_lib_fail(err);
+    if (r == 0 && d->active && !v->guard)
+        r = vm_guard_start(v->opts.uri, v->v, v->scratch, j, &v->guard, err);
     if (r == 0 && d->active)
         r = vm_job_begin(d, dom, &v->opts, j, err);
+    if (r == 0 && d->active)
+        r = vm_guard_begun(v->guard, (size_t)(d - v->v) + 1, err);
     if (r < 0)
         return bk_context(err, "domain '%s'", d->name);
     note_full(v, d);
@@ -212,14 +216,6 @@ static int note(struct vm *v, struct bk_error *err)
     return r < 0 ? r : disks_add_text(&v->disks, DISKS_SOURCE, text, strlen(text), err);
 }
 
-static bool any_active(const struct vm *v)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (v->v[i].active)
-            return true;
-    return false;
-}
-
 static int begin(struct vm *v, struct job *j, const struct disks_past *p, struct bk_error *err)
 {
     bk_auto(vm_conn_free) virConnectPtr c = NULL;
@@ -238,8 +234,6 @@ static int begin(struct vm *v, struct job *j, const struct disks_past *p, struct
     }
     for (size_t i = 0; i < v->n && r == 0; i++)
         r = take(v, c, &v->v[i], past, odd, j, err);
-    if (r == 0 && any_active(v))
-        r = vm_guard_start(v->opts.uri, v->v, v->n, v->scratch, j, &v->guard, err);
     for (size_t i = 0; i < v->n && r == 0; i++)
         r = open_disks(v, &v->v[i], j, err);
     for (size_t i = 0; i < v->n && r == 0; i++)
@@ -344,7 +338,7 @@ static int finish(struct vm *v, struct job *j, bool committed, struct bk_error *
 {
     int r = 0;
     bool runs_on = false;
-    (void)vm_guard_stop(v->guard);
+    vm_guard_stop(v->guard);
     v->guard = NULL;
     for (size_t i = 0; i < v->n; i++) {
         struct bk_error e = { 0 };

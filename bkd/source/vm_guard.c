@@ -5,25 +5,25 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bkd/source/vm_job.h"
+
 enum { LOOK_MS = 100, CONNECT_MS = 5000 };
 
 struct vm_guard {
     const char *uri;
     const struct vm_domain *v; /* they and the folder are the caller's */
-    size_t n;
     const struct vm_scratch *scratch;
     struct job *job;
     pthread_t thread;
-    bool fired; /* the thread's, read after it has ended */
 
-    pthread_mutex_t lock; /* guards stop */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    bool stop;
+    size_t n; /* domains that have begun */
+    bool fired, stop;
 };
 
-/* Ending them frees their scratch files. Whether they are ours was seen when they began; a job of somebody
- * else cannot have begun since. */
-static void end_jobs(struct vm_guard *g)
+/* Ending them frees their scratch files. */
+static void end_jobs(struct vm_guard *g, size_t n)
 {
     struct bk_error err = { 0 };
     bk_auto(vm_conn_free) virConnectPtr c = NULL;
@@ -31,11 +31,13 @@ static void end_jobs(struct vm_guard *g)
         job_log(g->job, JOB_WARN, "%s", err.text);
         return;
     }
-    for (size_t i = 0; i < g->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         bk_auto(vm_dom_free) virDomainPtr d =
             g->v[i].job ? vm_lib.DomainLookupByUUIDString(c, g->v[i].uuid) : NULL;
-        if (d)
-            (void)vm_lib.DomainAbortJob(d);
+        if (d && vm_job_abort(d, g->v[i].socket, &err) < 0) {
+            bk_context(&err, "domain '%s'", g->v[i].name);
+            job_log(g->job, JOB_WARN, "%s", err.text);
+        }
     }
 }
 
@@ -50,13 +52,14 @@ static void *watch(void *arg)
         t.tv_sec += t.tv_nsec / 1000000000;
         t.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&g->changed, &g->lock, &t);
-        if (g->stop || g->fired || vm_scratch_free_bytes(g->scratch) >= VM_GUARD_LOW)
+        if (g->stop || g->fired || !g->n || vm_scratch_free_bytes(g->scratch) >= VM_GUARD_LOW)
             continue;
+        size_t n = g->n;
         g->fired = true;
         pthread_mutex_unlock(&g->lock);
         job_log(g->job, JOB_WARN,
                 N_("the scratch folder is full: the backup is given up, so that the guests go on"));
-        end_jobs(g);
+        end_jobs(g, n);
         pthread_mutex_lock(&g->lock);
     }
     pthread_mutex_unlock(&g->lock);
@@ -71,13 +74,13 @@ int vm_guard_room(const struct vm_scratch *s, struct bk_error *err)
     return bk_hint(err, "name another one: what the guests write while they are backed up must fit in");
 }
 
-int vm_guard_start(const char *uri, const struct vm_domain *v, size_t n, const struct vm_scratch *s,
-                   struct job *j, struct vm_guard **ret, struct bk_error *err)
+int vm_guard_start(const char *uri, const struct vm_domain *v, const struct vm_scratch *s, struct job *j,
+                   struct vm_guard **ret, struct bk_error *err)
 {
     struct vm_guard *g = calloc(1, sizeof *g);
     if (!g)
         return bk_fail_errno(err, ENOMEM, "watch the scratch folder");
-    *g = (struct vm_guard){ .uri = uri, .v = v, .n = n, .scratch = s, .job = j };
+    *g = (struct vm_guard){ .uri = uri, .v = v, .scratch = s, .job = j };
     pthread_condattr_t a;
     pthread_condattr_init(&a);
     pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
@@ -93,18 +96,25 @@ int vm_guard_start(const char *uri, const struct vm_domain *v, size_t n, const s
     return 0;
 }
 
-bool vm_guard_stop(struct vm_guard *g)
+int vm_guard_begun(struct vm_guard *g, size_t n, struct bk_error *err)
+{
+    pthread_mutex_lock(&g->lock);
+    g->n = n;
+    bool fired = g->fired;
+    pthread_mutex_unlock(&g->lock);
+    return fired ? bk_fail(err, BK_E_NOSPACE, "the scratch folder is full") : 0;
+}
+
+void vm_guard_stop(struct vm_guard *g)
 {
     if (!g)
-        return false;
+        return;
     pthread_mutex_lock(&g->lock);
     g->stop = true;
     pthread_cond_signal(&g->changed);
     pthread_mutex_unlock(&g->lock);
     pthread_join(g->thread, NULL);
-    bool fired = g->fired;
     pthread_cond_destroy(&g->changed);
     pthread_mutex_destroy(&g->lock);
     free(g);
-    return fired;
 }

@@ -30,18 +30,33 @@ static int running(virDomainPtr dom, char **ret, struct bk_error *err)
     return r;
 }
 
+/* *ret_there: the job on this socket runs; then it is aborted, if that is asked for. */
+static int look_for(virDomainPtr dom, const char *socket, bool abort, bool *ret_there, struct bk_error *err)
+{
+    bk_auto(free) char *now = NULL;
+    int r = running(dom, &now, err);
+    *ret_there = r == 0 && now && !strcmp(now, socket);
+    if (*ret_there && abort && vm_lib.DomainAbortJob(dom) < 0 && vm_lib_lost()) {
+        r = vm_lib_fail(err);
+        bk_context(err, "end the backup job");
+    }
+    return r;
+}
+
+int vm_job_abort(virDomainPtr dom, const char *socket, struct bk_error *err)
+{
+    bool there;
+    return look_for(dom, socket, true, &there, err);
+}
+
 /* Abort the job on this socket and wait until it is gone. */
 static int end_job(virDomainPtr dom, const char *socket, struct bk_error *err)
 {
     for (unsigned ms = 0; ms < END_WAIT_MS; ms += END_STEP_MS) {
-        bk_auto(free) char *now = NULL;
-        int r = running(dom, &now, err);
-        if (r < 0 || !now || strcmp(now, socket))
+        bool there;
+        int r = look_for(dom, socket, ms % 2000 == 0, &there, err);
+        if (r < 0 || !there)
             return r;
-        if (ms % 2000 == 0 && vm_lib.DomainAbortJob(dom) < 0 && vm_lib_lost()) {
-            vm_lib_fail(err);
-            return bk_context(err, "end the backup job");
-        }
         pause_ms(END_STEP_MS);
     }
     return bk_fail(err, BK_E_BUSY, "the backup job does not end");

@@ -14,6 +14,9 @@ int vm_job_clear_way(virDomainPtr dom, struct job *j, struct bk_error *err) BK_M
 int vm_job_begin(struct vm_domain *d, virDomainPtr dom, const struct vm_opts *o, struct job *j,
                  struct bk_error *err) BK_MUST_CHECK;
 
+/* Tell the job on this socket to end, and no other one. Any thread. UNREACHABLE, FAILED. */
+int vm_job_abort(virDomainPtr dom, const char *socket, struct bk_error *err) BK_MUST_CHECK;
+
 /* End it as the normal end is, wait until libvirt has removed what belongs to it, and wake a guest that was
  * stopped because its scratch file could not grow. May be repeated; a job that is not ours is left alone. */
 int vm_job_end(struct vm_domain *d, virDomainPtr dom, struct job *j, struct bk_error *err) BK_MUST_CHECK;

@@ -249,6 +249,25 @@ bkvm_ends 9 backup "$W/base" -c "$U" -S "$W/small" m
 rm "$W/small/full"
 clean 2
 
+step "the scratch folder fills up, and the job is somebody else's by now"
+coproc B { exec "$VM_SOURCE" backup "$W/base" -c "$U" -S "$W/small" -w -p "$W/base/texts/source.json" m 2>"$W/err1"; }
+pid=$B_PID
+begun
+v domjobabort m
+until_so 30 "the end of the job" no_job
+v backup-begin m "$W/ref.xml" >/dev/null
+head -c 150000000 /dev/zero >"$W/small/full"
+until_so 10 "the guard" grep -q 'scratch folder is full' "$W/err1"
+echo >&"${B[1]}" || true
+rc=0
+wait "$pid" || rc=$?
+[ "$rc" != 0 ] || fail "it came to a good end"
+! no_job || fail "it was ended"
+v domjobabort m
+until_so 30 "the end of the job" no_job
+rm "$W/small/full"
+clean
+
 step "the machine is switched off meanwhile"
 coproc B { exec "$VM_SOURCE" backup "$W/base" -c "$U" -S "$W/scratch" -w -p "$W/one/texts/source.json" m 2>"$W/err1"; }
 pid=$B_PID
