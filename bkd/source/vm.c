@@ -315,7 +315,7 @@ static int end_once(const struct vm *v, struct vm_domain *d, struct job *j, bool
     r = dom ? vm_job_end(d, dom, j, err) : vm_lib_fail(err);
     if (r == 0)
         r = tidy(v, d, dom, committed, j, err);
-    *ret_lost = r < 0 && vm_lib_lost();
+    *ret_lost = r == BK_E_UNREACHABLE; /* what libvirt said last may be of another call by now */
     return r;
 }
 

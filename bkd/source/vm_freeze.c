@@ -10,7 +10,7 @@
 #include "bkd/source/vm_lib.h"
 #include "bkd/source/vm_thawer.h"
 
-enum { THAW_FOR_MS = 60000, THAW_PAUSE_MS = 500, CONNECT_MS = 10000 };
+enum { THAW_PAUSE_MS = 500, THAW_PAUSE_MAX_MS = 30000, CONNECT_MS = 10000 };
 
 enum state {
     STARTING, /* the call to freeze has not come back */
@@ -29,12 +29,12 @@ struct vm_freeze {
     unsigned refs; /* the caller and the thread */
     enum state state;
     bool thaw;        /* the caller wants it thawed */
-    bool over;        /* the thread has ended */
-    bool stuck;       /* and it may be frozen all the same */
+    bool over;        /* it is thawed, or gone, and the thread has ended */
     bool early;       /* it was thawed without being told */
     int64_t since_ms; /* of the call to freeze */
     unsigned frozen_ms;
-    struct bk_error why; /* of FAILED and stuck */
+    struct bk_error why;        /* of FAILED */
+    struct bk_error not_thawed; /* why the last try did not thaw it */
 };
 
 static int64_t now_ms(void)
@@ -109,15 +109,16 @@ static void lift_limit(struct vm_freeze *f)
         limit_agent(d, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK);
 }
 
-static int thaw(struct vm_freeze *f, struct bk_error *err)
+/* Until it is thawed, or gone. A pause is a quarter of the time that has gone by. */
+static void thaw(struct vm_freeze *f)
 {
-    int64_t end_ms = now_ms() + THAW_FOR_MS;
-    int r = thaw_once(f, err);
-    while (r < 0 && now_ms() < end_ms) {
-        nanosleep(&(struct timespec){ .tv_nsec = THAW_PAUSE_MS * 1000000 }, NULL);
-        r = thaw_once(f, err);
+    struct bk_error err = { 0 };
+    for (long ms = THAW_PAUSE_MS; thaw_once(f, &err) < 0; ms += ms < THAW_PAUSE_MAX_MS ? ms / 4 : 0) {
+        pthread_mutex_lock(&f->lock);
+        f->not_thawed = err;
+        pthread_mutex_unlock(&f->lock);
+        nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
     }
-    return r;
 }
 
 /* An answer that leaves open whether the guest did it after all, or will. */
@@ -157,7 +158,7 @@ static int freeze(struct vm_freeze *f, bool *ret_thaw, int64_t *ret_end_ms, stru
 static void *run(void *arg)
 {
     struct vm_freeze *f = arg;
-    struct bk_error err = { 0 }, second = { 0 };
+    struct bk_error err = { 0 };
     bool to_thaw = false;
     int64_t end_ms = 0;
     int r = freeze(f, &to_thaw, &end_ms, &err);
@@ -169,14 +170,12 @@ static void *run(void *arg)
         ;
     f->early = r == 0 && !f->thaw;
     pthread_mutex_unlock(&f->lock);
-    int t = to_thaw ? thaw(f, &second) : 0;
+    if (to_thaw)
+        thaw(f);
     int64_t now = now_ms();
     lift_limit(f);
     pthread_mutex_lock(&f->lock);
     f->frozen_ms = (unsigned)(now - f->since_ms);
-    f->stuck = t < 0;
-    if (t < 0)
-        f->why = second;
     f->over = true;
     pthread_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);
@@ -261,7 +260,7 @@ static bool settle(struct vm_freeze *f, unsigned patience_ms)
     pthread_cond_broadcast(&f->changed);
     while (!f->over && wait_until(f, end_ms))
         ;
-    return f->over && !f->stuck;
+    return f->over;
 }
 
 int vm_freeze_thaw(struct vm_freeze *f, unsigned *ret_ms, bool *ret_early, struct bk_error *err)
@@ -270,7 +269,7 @@ int vm_freeze_thaw(struct vm_freeze *f, unsigned *ret_ms, bool *ret_early, struc
     pthread_mutex_lock(&f->lock);
     if (!settle(f, f->max_ms)) {
         r = bk_fail(err, BK_E_FAILED, "the guest agent does not thaw the guest: %s",
-                    f->why.code ? f->why.text : bk_text(N_("it does not answer")));
+                    f->not_thawed.code ? f->not_thawed.text : bk_text(N_("it does not answer")));
     } else {
         *ret_ms = f->frozen_ms;
         *ret_early = f->early;

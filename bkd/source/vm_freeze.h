@@ -23,10 +23,11 @@ int vm_freeze_start(const char *uri, const char *uuid, unsigned max_ms, struct v
                     struct bk_error *err) BK_MUST_CHECK;
 /* Thaw now. *ret_ms: how long it was frozen, from the call to freeze to the answer to the call to thaw;
  * *ret_early: the time was over and it had been thawed before. FAILED: the agent does not thaw it; trying
- * goes on until free gives up. */
+ * goes on. */
 int vm_freeze_thaw(struct vm_freeze *f, unsigned *ret_ms, bool *ret_early,
                    struct bk_error *err) BK_MUST_CHECK;
-/* Waits for the thaw, for VM_THAW_PATIENCE_MS; the thread goes on after that as long as the program lives. */
+/* Waits for the thaw, for VM_THAW_PATIENCE_MS. After that the thread goes on trying, with pauses that grow to
+ * half a minute, until it is thawed or gone, as long as the program lives. */
 void vm_freeze_free(struct vm_freeze *f);
 BK_AUTO(struct vm_freeze *, vm_freeze_free)
 

@@ -16,12 +16,15 @@ struct vm_thawer {
     pid_t pid;
 };
 
-/* Without a limit virsh would wait for a silent agent for ever. */
+/* Without a limit virsh would wait for a silent agent for ever. The daemon may just be restarted, too. */
 static const char script[] = "read -r done && exit 0\n"
                              "uuid=$2\n"
                              "if [ -n \"$1\" ]; then set -- -c \"$1\"; else set --; fi\n"
-                             "virsh -q \"$@\" guest-agent-timeout \"$uuid\" 60\n"
-                             "virsh -q \"$@\" domfsthaw \"$uuid\"\n"
+                             "for pause in 1 2 4 8 16 32 0; do\n"
+                             "    virsh -q \"$@\" guest-agent-timeout \"$uuid\" 60\n"
+                             "    virsh -q \"$@\" domfsthaw \"$uuid\" && break\n"
+                             "    sleep $pause\n"
+                             "done\n"
                              "virsh -q \"$@\" guest-agent-timeout \"$uuid\" -2";
 
 static int spawn(pid_t *pid, const char *uri, const char *uuid, int in)
