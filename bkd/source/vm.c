@@ -111,6 +111,27 @@ static int take(struct vm *v, virConnectPtr c, struct vm_domain *d, const struct
     return job_check(j, err);
 }
 
+/* One that fits a pattern and has nothing to be read does not spoil the others. */
+static int take_all(struct vm *v, virConnectPtr c, const struct vm_past *past, bool odd, struct job *j,
+                    struct bk_error *err)
+{
+    for (size_t i = 0; i < v->n;) {
+        struct vm_domain *d = &v->v[i];
+        int r = take(v, c, d, past, odd, j, err);
+        bool left_out = r == BK_E_UNSUPPORTED && d->by_pattern && !d->n_disks && v->n > 1;
+        if (r < 0 && !left_out)
+            return r;
+        if (!left_out) {
+            i++;
+            continue;
+        }
+        job_log(j, JOB_WARN, N_("left out: %s"), err->text);
+        vm_domain_clear(d); /* it has not begun, so the guard does not look at it */
+        memmove(d, d + 1, (--v->n - i) * sizeof *d);
+    }
+    return 0;
+}
+
 static void name_of(const struct vm *v, const struct vm_domain *d, const char *what, char out[static 320])
 {
     snprintf(out, 320, "%s%s%s", v->many ? d->name : "", v->many ? "/" : "", what);
@@ -232,8 +253,8 @@ static int begin(struct vm *v, struct job *j, const struct disks_past *p, struct
         vm_scratch_sweep(v->opts.scratch_dir);
         r = vm_scratch_new(v->opts.scratch_dir, &v->scratch, err);
     }
-    for (size_t i = 0; i < v->n && r == 0; i++)
-        r = take(v, c, &v->v[i], past, odd, j, err);
+    if (r == 0)
+        r = take_all(v, c, past, odd, j, err);
     for (size_t i = 0; i < v->n && r == 0; i++)
         r = open_disks(v, &v->v[i], j, err);
     for (size_t i = 0; i < v->n && r == 0; i++)
@@ -290,9 +311,8 @@ static int tidy(const struct vm *v, const struct vm_domain *d, virDomainPtr dom,
     bk_auto(vm_points_free) char **points = NULL;
     const struct needed n = { v, d };
     vm_image_drop_fn *drop = committed ? may_go : is_new;
-    int state = 0, reason = 0;
     int r = vm_points_list(dom, &points, err);
-    if (r == 0 && vm_lib.DomainGetState(dom, &state, &reason, 0) == 0 && state == VIR_DOMAIN_SHUTOFF)
+    if (r == 0 && vm_lib.DomainIsActive(dom) == 0)
         r = tidy_images(&n, drop, j, err);
     for (size_t i = 0; r == 0 && points[i]; i++)
         if (drop(&n, points[i], false))

@@ -15,10 +15,10 @@ void vm_domain_clear(struct vm_domain *d)
 
 static int read_state(struct vm_domain *d, virDomainPtr dom, struct bk_error *err)
 {
-    int state = 0, reason = 0;
-    if (vm_lib.DomainGetState(dom, &state, &reason, 0) < 0)
+    int state = 0, reason = 0, active = vm_lib.DomainIsActive(dom);
+    if (active < 0 || vm_lib.DomainGetState(dom, &state, &reason, 0) < 0)
         return vm_lib_fail(err);
-    d->active = state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_CRASHED;
+    d->active = active; /* a crashed one may be kept as it is, with its QEMU and all locks */
     d->paused = state != VIR_DOMAIN_RUNNING && state != VIR_DOMAIN_BLOCKED;
     return 0;
 }
@@ -105,6 +105,7 @@ int vm_domain_look(struct vm_domain *d, virDomainPtr dom, const struct vm_opts *
     r = vm_xml_read(text, &d->xml, err);
     if (r < 0)
         return r;
+    vm_volumes_find(dom, &d->xml);
     snprintf(d->name, sizeof d->name, "%s", d->xml.name);
     r = choose_disks(d, o, j, err);
     for (size_t i = 0; i < d->n_disks && r == 0; i++)

@@ -24,6 +24,7 @@ struct vm_disk {
 struct vm_domain {
     char uuid[37];
     char name[VM_NAME_MAX + 1];
+    bool by_pattern;     /* it fitted one, and was not named */
     bool active, paused; /* paused: by somebody else, so nobody in it answers */
     struct vm_xml xml;
     struct vm_disk *disks; /* those that are backed up */
@@ -50,6 +51,10 @@ int vm_domain_plan(struct vm_domain *d, const struct vm_past *past, bool full, b
                    struct job *j, struct bk_error *err) BK_MUST_CHECK;
 /* All of each disk is read, for this reason; those that had one keep it. */
 void vm_domain_read_all(struct vm_domain *d, const char *reason);
+
+/* The paths of disks that are volumes of a storage pool; one that has none, or whose pool is not active, is
+ * left without. */
+void vm_volumes_find(virDomainPtr dom, struct vm_xml *x);
 
 /* Names of checkpoints that are ours, ended by NULL. */
 int vm_points_list(virDomainPtr dom, char ***ret, struct bk_error *err) BK_MUST_CHECK;

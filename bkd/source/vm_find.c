@@ -14,15 +14,17 @@ bool vm_find_is_plain(const char *operand)
     return glob_is_plain(operand, strlen(operand));
 }
 
-static int add(virDomainPtr dom, struct vm_domain **v, size_t *n, struct bk_error *err)
+static int add(virDomainPtr dom, bool by_pattern, struct vm_domain **v, size_t *n, struct bk_error *err)
 {
     char uuid[VIR_UUID_STRING_BUFLEN];
     const char *name = vm_lib.DomainGetName(dom);
     if (!name || vm_lib.DomainGetUUIDString(dom, uuid) < 0)
         return vm_lib_fail(err);
     for (size_t i = 0; i < *n; i++)
-        if (!strcmp((*v)[i].uuid, uuid))
+        if (!strcmp((*v)[i].uuid, uuid)) {
+            (*v)[i].by_pattern &= by_pattern;
             return 0;
+        }
     if (*n == DOMAINS_MAX)
         return bk_fail(err, BK_E_LIMIT, "more than %d domains", DOMAINS_MAX);
     struct vm_domain *more = realloc(*v, (*n + 1) * sizeof *more);
@@ -30,7 +32,7 @@ static int add(virDomainPtr dom, struct vm_domain **v, size_t *n, struct bk_erro
         return bk_fail_errno(err, ENOMEM, "list domains");
     *v = more;
     struct vm_domain *d = &more[(*n)++];
-    *d = (struct vm_domain){ 0 };
+    *d = (struct vm_domain){ .by_pattern = by_pattern };
     snprintf(d->uuid, sizeof d->uuid, "%s", uuid);
     snprintf(d->name, sizeof d->name, "%s", name);
     return 0;
@@ -65,7 +67,7 @@ static int find_pattern(virConnectPtr c, const char *pattern, struct vm_domain *
     for (int i = 0; i < found; i++) {
         const char *name = vm_lib.DomainGetName(all[i]);
         if (r == 0 && name && glob_match(pattern, strlen(pattern), name, strlen(name))) {
-            r = add(all[i], v, n, err);
+            r = add(all[i], true, v, n, err);
             fitting++;
         }
         vm_lib.DomainFree(all[i]);
@@ -90,7 +92,7 @@ int vm_find(virConnectPtr c, const char *const *operands, size_t n, struct vm_do
         bk_auto(vm_dom_free) virDomainPtr d = NULL;
         r = vm_find_one(c, operands[i], &d, err);
         if (r == 0)
-            r = add(d, ret, ret_n, err);
+            r = add(d, false, ret, ret_n, err);
     }
     return r;
 }

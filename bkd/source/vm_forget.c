@@ -47,15 +47,16 @@ static int forget_off(virDomainPtr dom, const struct vm_xml *x, struct job *j, u
 
 static int forget(virDomainPtr dom, struct job *j, unsigned *n, struct bk_error *err)
 {
-    int state = 0, reason = 0;
     bk_auto(vm_xml_clear) struct vm_xml x = { 0 };
-    if (vm_lib.DomainGetState(dom, &state, &reason, 0) < 0)
-        return vm_lib_fail(err);
-    if (state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_CRASHED)
-        return forget_running(dom, j, n, err);
+    int active = vm_lib.DomainIsActive(dom);
+    if (active)
+        return active < 0 ? vm_lib_fail(err) : forget_running(dom, j, n, err);
     bk_auto(free) char *text = vm_lib.DomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
     int r = text ? vm_xml_read(text, &x, err) : vm_lib_fail(err);
-    return r < 0 ? r : forget_off(dom, &x, j, n, err);
+    if (r < 0)
+        return r;
+    vm_volumes_find(dom, &x);
+    return forget_off(dom, &x, j, n, err);
 }
 
 int vm_forget_tracking(const char *uri, const char *domain, struct job *j, unsigned *ret_removed,

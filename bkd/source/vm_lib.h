@@ -29,12 +29,14 @@
     X(DomainFSThaw) \
     X(DomainFree) \
     X(DomainGetBlockInfo) \
+    X(DomainGetConnect) \
     X(DomainGetJobInfo) \
     X(DomainGetName) \
     X(DomainGetState) \
     X(DomainGetTime) \
     X(DomainGetUUIDString) \
     X(DomainGetXMLDesc) \
+    X(DomainIsActive) \
     X(DomainIsPersistent) \
     X(DomainListAllCheckpoints) \
     X(DomainLookupByName) \
@@ -44,7 +46,12 @@
     X(GetLastError) \
     X(NetworkFree) \
     X(NetworkLookupByName) \
-    X(SetErrorFunc)
+    X(SetErrorFunc) \
+    X(StoragePoolFree) \
+    X(StoragePoolLookupByName) \
+    X(StorageVolFree) \
+    X(StorageVolGetPath) \
+    X(StorageVolLookupByName)
 /* clang-format on */
 
 /* vm_lib.ConnectOpen is virConnectOpen, and so on. */

@@ -80,6 +80,8 @@ static int add_disk(struct vm_xml *x, const xmlNode *n, struct bk_error *err)
     struct vm_xml_disk *d = &v[x->n_disks++];
     *d = (struct vm_xml_disk){ .target = bk_steal(name), .kind = kind_of(n) };
     d->source = vm_node_path(vm_node_attr(source, d->kind == VM_DISK_BLOCK ? "dev" : "file"));
+    d->pool = vm_node_attr_is(n, "type", "volume") ? vm_node_attr(source, "pool") : NULL;
+    d->volume = d->pool ? vm_node_attr(source, "volume") : NULL;
     d->format = vm_node_attr(vm_node_child(n, "driver"), "type");
     d->read_only = vm_node_child(n, "readonly");
     d->wrapped = vm_node_child(n, "encryption") || vm_node_child(source, "encryption") ||
@@ -169,6 +171,8 @@ void vm_xml_clear(struct vm_xml *x)
         free(d->target);
         free(d->source);
         free(d->nbd);
+        free(d->pool);
+        free(d->volume);
         free(d->format);
     }
     for (size_t i = 0; i < x->n_passed; i++)

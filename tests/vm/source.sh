@@ -346,6 +346,13 @@ define n2 "$W/n.qcow2"
 bkvm_ends 0 backup "$W/base" -c "$U" -S "$W/scratch" -s more '[mn]*'
 is "disks" "$(grep -c '^disk [mn2]*/vd' "$W/out")" 4
 grep -q '^text n2/domain.xml' "$W/out"
+define n3 # no disks
+bkvm_ends 0 backup "$W/base" -c "$U" -S "$W/scratch" -s more '[mn]*'
+is "disks" "$(grep -c '^disk [mn2]*/vd' "$W/out")" 4
+grep -q 'left out.*n3' "$W/err"
+bkvm_ends 15 backup "$W/base" -c "$U" -S "$W/scratch" -s more n3
+bkvm_ends 15 backup "$W/base" -c "$U" -S "$W/scratch" -s more '[mn]*' n3
+v undefine n3
 bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" -s more 'x*'
 bkvm_ends 3 backup "$W/base" -c "$U" -S "$W/scratch" -s more m absent
 clean
@@ -354,6 +361,19 @@ step "shut off, and only QEMU could read it"
 sed 's|^<source file=.*n.qcow2./>|<source file="'"$W"'/n.qcow2"><slices><slice type="storage" offset="0" size="1048576"/></slices></source>|' "$W/n2.xml" >"$W/n2b.xml"
 v undefine n2
 v define "$W/n2b.xml"
+bkvm_ends 15 backup "$W/base" -c "$U" -S "$W/scratch" -s more n2
+v undefine n2
+
+step "shut off, and its disk is a volume of a pool"
+mkdir "$W/pool"
+mv "$W/n.qcow2" "$W/pool/"
+v pool-create-as p dir --target "$W/pool"
+sed "s|type='file' device='disk'|type='volume' device='disk'|; s|<source file=.*n.qcow2'/>|<source pool='p' volume='n.qcow2'/>|" "$W/n2.xml" >"$W/n2c.xml"
+v define "$W/n2c.xml"
+bkvm_ends 0 backup "$W/base" -c "$U" -S "$W/scratch" -s more n2
+qemu-img convert -f qcow2 -O raw "$W/pool/n.qcow2" "$W/x.raw"
+cmp "$W/x.raw" "$W/base/vda.raw"
+v pool-destroy p
 bkvm_ends 15 backup "$W/base" -c "$U" -S "$W/scratch" -s more n2
 v undefine n2
 

@@ -47,6 +47,7 @@ static void hard_disks_with_a_source_are_read(void **state)
             "<disk type='network'><source protocol='nbd' name='e'><host transport='unix' socket='/s "
             "o'/></source>"
             "<target dev='vdo'/></disk>"
+            "<disk type='volume'><source pool='p' volume='v'/><target dev='vdp'/></disk>"
             "<channel type='unix'><target name='org.qemu.guest_agent.0' state='connected'/></channel>"
             "<tpm><backend type='emulator'/></tpm>"
             "</devices><os><nvram>/n</nvram><kernel>relative</kernel><initrd>/i</initrd></os>"
@@ -54,7 +55,7 @@ static void hard_disks_with_a_source_are_read(void **state)
             &x),
         0);
     assert_string_equal(x.name, "web");
-    assert_int_equal(x.n_disks, 4);
+    assert_int_equal(x.n_disks, 5);
     assert_string_equal(x.disks[0].target, "vda");
     assert_string_equal(x.disks[0].source, "/a&b");
     assert_string_equal(x.disks[0].format, "qcow2");
@@ -64,6 +65,9 @@ static void hard_disks_with_a_source_are_read(void **state)
     assert_true(x.disks[1].read_only);
     assert_string_equal(x.disks[2].nbd, "nbd://[::1]:99/a/b");
     assert_string_equal(x.disks[3].nbd, "nbd+unix:///e?socket=/s%20o");
+    assert_string_equal(x.disks[4].pool, "p");
+    assert_string_equal(x.disks[4].volume, "v");
+    assert_null(x.disks[4].source);
     assert_int_equal(x.n_passed, 1);
     assert_string_equal(x.passed[0], "sdc");
     assert_true(x.agent && x.agent_connected && x.tpm && x.has_owner);
