@@ -72,7 +72,7 @@ static int prepare(struct vm *v, struct vm_domain *d, virDomainPtr dom, const st
         r = vm_points_list(dom, &points, err);
     if (r == 0)
         r = vm_domain_plan(d, past, v->opts.full, v->many, points, j, err);
-    for (size_t i = 0; i < d->n_disks && odd; i++)
+    for (size_t i = 0; i < d->n_disks && odd && !v->opts.full; i++)
         d->disks[i].reason = N_("what the snapshot before says of it cannot be understood");
     if (r < 0 || !d->active)
         return r;

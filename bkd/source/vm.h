@@ -39,9 +39,10 @@ struct vm_opts {
 /* domains: names, UUIDs or shell patterns; at least one. What opts points to is copied. USAGE, NOMEM. */
 int vm_disks_new(const struct vm_opts *opts, const char *const *domains, size_t n, struct disks **ret,
                  struct bk_error *err) BK_MUST_CHECK;
-/* Its begin: ABSENT: no such domain; BUSY: a job of somebody else runs on it, or another backup; UNREACHABLE;
- * UNSUPPORTED: libvirt is not installed or runs on another machine, or the domain's disks cannot be backed
- * up; FAILED: the guest cannot be frozen and had to be. */
+/* Its begin: ABSENT: no such domain; BUSY: a job of somebody else runs on it, or another backup; of one that
+ * is shut off FAILED instead, with what QEMU's tools say of the image's lock; UNREACHABLE; UNSUPPORTED:
+ * libvirt is not installed or runs on another machine, or the domain's disks cannot be backed up; FAILED: the
+ * guest cannot be frozen and had to be. */
 
 /* Hand a domain back as it was: end what an interrupted run of ours left running, delete our checkpoints and
  * the bitmaps in its images. The next backup reads everything. *ret_removed: how many checkpoints went. BUSY:

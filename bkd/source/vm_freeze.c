@@ -149,8 +149,11 @@ static int freeze(struct vm_freeze *f, bool *ret_thaw, int64_t *ret_end_ms, stru
     *ret_end_ms = f->since_ms + f->max_ms - f->max_ms / 10; /* the thaw itself takes a moment */
     pthread_mutex_unlock(&f->lock);
     *ret_thaw = true;
-    if (vm_lib.DomainFSFreeze(d, NULL, 0, 0) >= 0)
+    int n = vm_lib.DomainFSFreeze(d, NULL, 0, 0);
+    if (n > 0)
         return 0;
+    if (n == 0)
+        return bk_fail(err, BK_E_FAILED, "the guest agent found no file system to freeze");
     *ret_thaw = in_doubt();
     return vm_lib_fail(err);
 }

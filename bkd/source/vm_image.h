@@ -14,8 +14,7 @@ struct vm_image {
 int vm_image_look(const char *path, const char *format, const char *bitmap, struct job *j,
                   struct vm_image *ret, struct bk_error *err) BK_MUST_CHECK;
 /* Remove the bitmaps with names of ours from a qcow2, those that drop says; drop NULL: all. in_use: it is
- * worth nothing. *ret: how many.
- */
+ * worth nothing. *ret: how many. */
 typedef bool vm_image_drop_fn(const void *ctx, const char *name, bool in_use);
 int vm_image_forget(const char *path, vm_image_drop_fn *drop, const void *ctx, struct job *j, unsigned *ret,
                     struct bk_error *err) BK_MUST_CHECK;

@@ -78,41 +78,59 @@ static void remove_outer(int fd, const char *path)
     (void)rmdir(path);
 }
 
-int vm_scratch_new(const char *dir, struct vm_scratch **ret, struct bk_error *err)
+/* Open and locked. *ret_swept: the sweep of another run, which saw no lock yet, has it or had it. */
+static int claim(struct vm_scratch *s, bool *ret_swept, struct bk_error *err)
 {
+    struct stat st = { 0 };
+    s->fd = open_dir(AT_FDCWD, s->path);
+    s->lock = s->fd < 0 ? -1 : openat(s->fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (s->lock >= 0 && flock(s->lock, LOCK_EX | LOCK_NB) == 0 && fstat(s->lock, &st) == 0 && st.st_nlink)
+        return 0;
+    int sys = s->lock >= 0 && st.st_mode ? ENOENT : errno;
+    *ret_swept = sys == ENOENT || sys == EEXIST || sys == EWOULDBLOCK;
+    return bk_fail_errno(err, sys, "lock %s", s->path);
+}
+
+static int try_new(const char *real, struct vm_scratch **ret, bool *ret_again, struct bk_error *err)
+{
+    uint8_t id[4];
     bk_auto(vm_scratch_free) struct vm_scratch *s = calloc(1, sizeof *s);
     if (!s)
         return bk_fail_errno(err, ENOMEM, "make a folder for scratch files");
     s->fd = s->lock = -1;
+    int r = world_real.random(world_real.ctx, id, sizeof id, err);
+    if (r < 0)
+        return r;
+    snprintf(s->path, sizeof s->path, "%s/" PREFIX "%02x%02x%02x%02x", real, id[0], id[1], id[2], id[3]);
+    if (mkdir(s->path, 0700) < 0) {
+        *ret_again = errno == EEXIST;
+        return bk_fail_errno(err, errno, "make a folder in %s", real);
+    }
+    r = claim(s, ret_again, err);
+    if (r == 0)
+        *ret = bk_steal(s);
+    else if (*ret_again)
+        vm_scratch_leave(bk_steal(s));
+    return r;
+}
+
+int vm_scratch_new(const char *dir, struct vm_scratch **ret, struct bk_error *err)
+{
+    enum { TRIES = 16 };
     bk_auto(free) char *real = realpath(default_dir(dir), NULL);
     if (!real)
         return bk_fail_errno(err, errno, "scratch folder %s", default_dir(dir));
-    if (strlen(real) + 1 + NAME >= sizeof s->path) {
+    if (strlen(real) + 1 + NAME >= OUTER_MAX) {
         bk_fail(err, BK_E_LIMIT, "the name of the scratch folder %s is too long for a socket in it", real);
         return bk_hint(err, "name one of at most %d bytes", OUTER_MAX - NAME - 2);
     }
-    for (;;) {
-        uint8_t id[4];
-        char path[OUTER_MAX];
-        int r = world_real.random(world_real.ctx, id, sizeof id, err);
-        if (r < 0)
-            return r;
-        snprintf(path, sizeof path, "%s/" PREFIX "%02x%02x%02x%02x", real, id[0], id[1], id[2], id[3]);
-        if (mkdir(path, 0700) == 0) {
-            memcpy(s->path, path, sizeof path);
-            break;
-        }
-        if (errno != EEXIST)
-            return bk_fail_errno(err, errno, "make a folder in %s", real);
+    bool again = true;
+    int r = 0;
+    for (int i = 0; i < TRIES && again; i++) {
+        again = false;
+        r = try_new(real, ret, &again, err);
     }
-    s->fd = open_dir(AT_FDCWD, s->path);
-    if (s->fd < 0)
-        return bk_fail_errno(err, errno, "open %s", s->path);
-    s->lock = openat(s->fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (s->lock < 0 || flock(s->lock, LOCK_EX | LOCK_NB) < 0)
-        return bk_fail_errno(err, errno, "lock %s", s->path);
-    *ret = bk_steal(s);
-    return 0;
+    return r;
 }
 
 int vm_scratch_domain(struct vm_scratch *s, unsigned i, bool has_owner, uint32_t uid, uint32_t gid,
@@ -181,9 +199,9 @@ static void outer_of(const char *socket, char out[static OUTER_MAX])
 }
 
 /* Locked now, so that no second one takes it for dead at the same time; -1 when somebody else has it. */
-static int take_dead(int fd)
+static int take_dead(int fd, int flags)
 {
-    bk_auto(close) int lock = openat(fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    bk_auto(close) int lock = openat(fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
     if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
         return -1;
     return bk_steal_fd(&lock);
@@ -196,7 +214,7 @@ enum vm_scratch_owner vm_scratch_owner(const char *socket)
     if (!path[0])
         return VM_SCRATCH_FOREIGN;
     bk_auto(close) int fd = open_dir(AT_FDCWD, path);
-    bk_auto(close) int lock = fd < 0 ? -1 : take_dead(fd);
+    bk_auto(close) int lock = fd < 0 ? -1 : take_dead(fd, 0);
     /* Without its folder nothing is known of it: it may have /var/tmp to itself. */
     return lock < 0 ? VM_SCRATCH_ALIVE : VM_SCRATCH_DEAD;
 }
@@ -206,7 +224,7 @@ void vm_scratch_clear_dead(const char *socket)
     char path[OUTER_MAX];
     outer_of(socket, path);
     bk_auto(close) int fd = path[0] ? open_dir(AT_FDCWD, path) : -1;
-    bk_auto(close) int lock = fd < 0 ? -1 : take_dead(fd);
+    bk_auto(close) int lock = fd < 0 ? -1 : take_dead(fd, 0);
     if (lock >= 0)
         remove_outer(fd, path);
 }
@@ -229,7 +247,7 @@ static void sweep_one(int dir, const char *real, const char *name)
     bk_auto(close) int fd = open_dir(dir, name);
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
         return;
-    bk_auto(close) int lock = take_dead(fd);
+    bk_auto(close) int lock = take_dead(fd, O_CREAT); /* its run may have been killed before it made one */
     if (lock < 0 || strlen(real) + 1 + NAME >= OUTER_MAX)
         return;
     snprintf(path, sizeof path, "%s/%.*s", real, NAME, name);

@@ -1,10 +1,16 @@
 /* Drives the source of virtual machines as a backup does, and rebuilds the disks as raw images.
  *
- *     vm_source backup DIR [OPTIONS] DOMAIN...     DIR/DISK.raw ('/' in a name becomes '_'): made, or, of a
- * disk that is tracked, only what is not clean is written into it; DIR/texts/NAME -c URI  -p FILE
- * (source.json to compare with)  -s SERIES  -f (full)  -x DISK (excluded)  -S SCRATCH -z never|try|require -m
- * MS (longest freeze)  -n (do not commit) -w (after begin: says "begun", waits for a line)  -W (the same
- * before the end) vm_source forget -c URI DOMAIN
+ *     vm_source backup DIR [OPTIONS] DOMAIN...
+ *     vm_source forget -c URI DOMAIN
+ *
+ *     DIR/DISK.raw      '/' in a name becomes '_'; made, or, of a disk that is tracked, only what is not
+ *                       clean is written into it
+ *     DIR/texts/NAME
+ *
+ *     -c URI       -p FILE     source.json to compare with    -s SERIES     -S SCRATCH
+ *     -f full      -x DISK     excluded                       -n            do not commit
+ *     -z never|try|require     -m MS  the longest freeze
+ *     -w  after begin: says "begun", waits for a line         -W  the same before the end
  *
  * Prints a line per disk: "disk NAME size BYTES full|tracked dirty BYTES data BYTES [reason]". */
 #include <errno.h>
