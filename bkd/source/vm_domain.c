@@ -65,8 +65,8 @@ static int read_size(struct vm_domain *d, struct vm_disk *k, virDomainPtr dom, s
     if (!d->active && k->xml->wrapped) {
         bk_fail(
             err, BK_E_UNSUPPORTED,
-            "disk '%s' is encrypted or a slice of its file, and the domain that would know how to read it is "
-            "shut off",
+            "disk '%s' is encrypted, a slice of its source or a container behind NBD, and the domain that "
+            "would know how to read it is shut off",
             k->xml->target);
         return bk_hint(err, "start the domain, or exclude the disk");
     }

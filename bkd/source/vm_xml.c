@@ -88,8 +88,9 @@ static int add_disk(struct vm_xml *x, const xmlNode *n, struct bk_error *err)
                  vm_node_child(source, "slices");
     if (!d->format)
         d->format = strdup("raw");
-    /* its server hands out the bytes of a container as they are */
-    d->nbd = d->kind == VM_DISK_NETWORK && d->format && !strcmp(d->format, "raw") ? nbd_of(source) : NULL;
+    d->nbd = d->kind == VM_DISK_NETWORK ? nbd_of(source) : NULL;
+    /* the server of a container hands out its bytes as they are */
+    d->wrapped |= d->nbd && d->format && strcmp(d->format, "raw");
     return d->format ? 0 : bk_fail_errno(err, ENOMEM, "read a domain");
 }
 

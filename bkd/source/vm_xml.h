@@ -13,12 +13,12 @@ enum vm_disk_kind { VM_DISK_FILE, VM_DISK_BLOCK, VM_DISK_NETWORK, VM_DISK_OTHER 
 struct vm_xml_disk {
     char *target;        /* "vda" */
     char *source;        /* the path of a file or device; else NULL */
-    char *nbd;           /* the URI of a raw network disk behind NBD; else NULL */
+    char *nbd;           /* the URI of a network disk behind NBD; else NULL */
     char *pool, *volume; /* names, of a disk that lies in a storage pool; else NULL */
     char *format;        /* as the definition says, "raw" where it says nothing */
     enum vm_disk_kind kind;
     bool read_only;
-    bool wrapped; /* encrypted, or a slice of its source: only QEMU sees what the guest sees */
+    bool wrapped; /* encrypted, a slice, or a container behind NBD: only QEMU sees what the guest sees */
 };
 struct vm_xml {
     char *name, *uuid;
