@@ -147,6 +147,8 @@ static const char *reason_of(const struct vm_domain *d, const struct vm_disk *k,
         return N_("the disk was not in the snapshot before");
     if (!is_same(d, k, past, many))
         return N_("another image lies behind it than in the snapshot before");
+    if (k->xml->read_only)
+        return N_("it is read-only, and libvirt makes no checkpoint of it");
     if (!k->tracks)
         return N_("its format cannot hold what has changed");
     if (!past->format || strcmp(past->format, k->xml->format))
