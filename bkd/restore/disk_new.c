@@ -45,7 +45,7 @@ static int take_name(const struct disk_new *n)
     return 0;
 }
 
-static int sync_folder(const char *path, struct bk_error *err)
+int disk_new_sync_folder(const char *path, struct bk_error *err)
 {
     const char *slash = strrchr(path, '/');
     bk_auto(free) char *folder = slash == path ? strdup("/")
@@ -65,7 +65,7 @@ int disk_new_finish(struct disk_new *n, struct bk_error *err)
     if (sys)
         return bk_fail_errno(err, sys, "give %s its name", n->path);
     free(bk_steal(n->temporary));
-    return sync_folder(n->path, err);
+    return disk_new_sync_folder(n->path, err);
 }
 
 void disk_new_clear(struct disk_new *n)

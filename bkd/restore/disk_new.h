@@ -18,5 +18,7 @@ int disk_new_make(const char *path, struct disk_new *ret, int *ret_fd, struct bk
 /* It gets its name, unless somebody else has it (EXISTS), and the name goes to the medium. */
 int disk_new_finish(struct disk_new *n, struct bk_error *err) BK_MUST_CHECK;
 void disk_new_clear(struct disk_new *n);
+/* The folder that path stands in, to the medium. */
+int disk_new_sync_folder(const char *path, struct bk_error *err) BK_MUST_CHECK;
 
 #endif

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "bkd/restore/disk.h"
-#include "bkd/restore/disk_target.h"
+#include "bkd/restore/disk_new.h"
 #include "bkd/restore/machine_plan.h"
 
 static int make_folder(const char *path, mode_t mode, bool *ret_made, struct bk_error *err)
@@ -94,7 +94,7 @@ int machine_files_settle(struct machines *m, struct bk_error *err)
             struct machine_part *p = &m->v[i].parts[k];
             int sys = p->beside ? exchange(p) : 0;
             r = sys < 0     ? bk_fail_errno(err, -sys, "give %s its name", p->path)
-                : p->beside ? disk_target_sync_folder(p->path, err)
+                : p->beside ? disk_new_sync_folder(p->path, err)
                             : 0;
         }
     return r;

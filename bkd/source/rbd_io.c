@@ -28,9 +28,10 @@ int rbd_link_open(const struct rbd_url *u, const char *text, struct rbd_link **r
     if (r < 0)
         return r;
     /* Nothing is read twice, and what is written must be on the medium when it is said to be. */
-    int rc = rados_lib.conf_set(l->rados->cluster, "rbd_cache", "false");
+    static const char key[] = "rbd_cache";
+    int rc = rados_lib.conf_set(l->rados->cluster, key, "false");
     if (rc < 0)
-        return bk_fail_errno(err, -rc, "set %s of librados", "rbd_cache");
+        return bk_fail_errno(err, -rc, "set %s of librados", key);
     *ret = bk_steal(l);
     return 0;
 }

@@ -242,10 +242,11 @@ static int put_devices(const struct rewrite *k, xmlNode *devices, struct bk_erro
 
 static void warn_of_commands(const struct rewrite *k, const xmlNode *root)
 {
-    if (vm_node_child(root, "commandline"))
+    static const char element[] = "commandline";
+    if (vm_node_child(root, element))
         job_log(k->job, JOB_WARN,
                 N_("domain '%s': it has a <%s>: look whether it is meant for this host before it starts"),
-                k->name, "commandline");
+                k->name, element);
 }
 
 /* ---- the story ---- */
