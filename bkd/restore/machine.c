@@ -190,9 +190,26 @@ static int define(struct run *x, struct bk_error *err)
         r = job_check(x->job, err);
         if (r == 0)
             r = vm_define_add(x->libvirt, m->changed, m->name, m->uuid, err);
-        m->defined = r == 0;
+        m->defined = r == 0 || r == BK_E_UNREACHABLE; /* then it may be */
     }
     return r;
+}
+
+/* A restore takes hours, in which the daemon may have been restarted. */
+static int connect_again(struct run *x, struct bk_error *err)
+{
+    vm_define_free(x->libvirt);
+    x->libvirt = NULL;
+    return vm_define_open(x->opts->uri, &x->libvirt, err);
+}
+
+static int take_away(struct run *x, const struct machine *m, struct bk_error *err)
+{
+    int r = x->libvirt ? vm_define_remove(x->libvirt, m->uuid, err) : BK_E_UNREACHABLE;
+    if (r != BK_E_UNREACHABLE)
+        return r;
+    r = connect_again(x, err);
+    return r < 0 ? r : vm_define_remove(x->libvirt, m->uuid, err);
 }
 
 static void undo(struct run *x)
@@ -200,9 +217,10 @@ static void undo(struct run *x)
     for (size_t i = 0; i < x->machines.n; i++) {
         struct machine *m = &x->machines.v[i];
         struct bk_error why = { 0 };
-        if (m->defined && vm_define_remove(x->libvirt, m->uuid, &why) < 0)
+        int r = m->defined ? take_away(x, m, &why) : 0;
+        if (r < 0) /* its files stay as well */
             job_log(x->job, JOB_WARN, N_("domain '%s' could not be undefined: %s"), m->name, why.text);
-        m->defined = false;
+        m->defined = r < 0;
     }
     machine_files_undo(&x->machines, x->job);
 }
@@ -233,13 +251,15 @@ int machines_restore(struct repo *repo, struct job *j, const struct snapshot *s,
     if (r == 0 && !o->dry_run)
         r = machine_files_settle(&x.machines, err);
     if (r == 0 && !o->dry_run)
+        r = connect_again(&x, err);
+    if (r == 0 && !o->dry_run)
         r = define(&x, err);
     if (r < 0) {
         undo(&x);
         return r;
     }
     if (!o->dry_run)
-        machine_files_keep(&x.machines, j);
+        machine_files_keep(&x.machines, report->n_problems > 0, j);
     if (o->start && !o->dry_run)
         r = start(&x, report, err);
     if (r < 0)

@@ -54,6 +54,8 @@ static int restore_part(struct repo *repo, struct job *j, const struct machine_o
                                    .on_problem = o->on_problem,
                                    .ctx = o->ctx };
     int r = p->kind == MACHINE_TPM && !o->dry_run ? make_tpm_folders(p, err) : 0;
+    if (r == 0 && !o->disk_dir && p->kind != MACHINE_TPM && !p->device)
+        r = machine_place_folder(p->path, err); /* it was looked at long ago */
     if (r == 0)
         r = restore_disk(repo, j, &p->stream->content, &d, report, err);
     if (r < 0 || o->dry_run || p->device)
@@ -92,6 +94,9 @@ int machine_files_settle(struct machines *m, struct bk_error *err)
     for (size_t i = 0; i < m->n; i++)
         for (size_t k = 0; k < m->v[i].n_parts && r == 0; k++) {
             struct machine_part *p = &m->v[i].parts[k];
+            r = p->beside ? machine_place_idle(p->path, err) : 0;
+            if (r < 0)
+                return r;
             int sys = p->beside ? exchange(p) : 0;
             r = sys < 0     ? bk_fail_errno(err, -sys, "give %s its name", p->path)
                 : p->beside ? disk_new_sync_folder(p->path, err)
@@ -100,13 +105,15 @@ int machine_files_settle(struct machines *m, struct bk_error *err)
     return r;
 }
 
-void machine_files_keep(struct machines *m, struct job *j)
+void machine_files_keep(struct machines *m, bool problems, struct job *j)
 {
     char text[128];
     for (size_t i = 0; i < m->n; i++)
         for (size_t k = 0; k < m->v[i].n_parts; k++) {
             struct machine_part *p = &m->v[i].parts[k];
-            if (p->exchanged && unlink(p->beside) < 0)
+            if (p->exchanged && problems)
+                job_log(j, JOB_WARN, N_("what was in %s before is kept as %s"), p->path, p->beside);
+            else if (p->exchanged && unlink(p->beside) < 0)
                 job_log(j, JOB_WARN, N_("%s could not be removed: %s"), p->beside,
                         bk_errno_text(errno, text, sizeof text));
         }
@@ -130,7 +137,7 @@ static void undo_part(struct machine_part *p, struct job *j)
 void machine_files_undo(struct machines *m, struct job *j)
 {
     for (size_t i = 0; i < m->n; i++)
-        for (size_t k = 0; k < m->v[i].n_parts; k++) {
+        for (size_t k = 0; k < m->v[i].n_parts && !m->v[i].defined; k++) {
             struct machine_part *p = &m->v[i].parts[k];
             undo_part(p, j);
             for (int up = 0; up < 2 && p->kind == MACHINE_TPM; up++) { /* those that are empty go */

@@ -9,6 +9,7 @@
 #include "bkd/restore/machine_plan.h"
 #include "bkd/source/disk_format.h"
 #include "bkd/source/disks.h"
+#include "bkd/source/qemu_lock.h"
 
 #define TPM_PLACE "/var/lib/libvirt/swtpm"
 
@@ -51,8 +52,7 @@ static int add(struct placing *k, const struct machine_part *part, struct bk_err
 
 /* ---- what is there ---- */
 
-/* Every part of the path that leads to the file is a real folder that is there. */
-static int check_folder(const char *path, struct bk_error *err)
+int machine_place_folder(const char *path, struct bk_error *err)
 {
     bk_auto(close) int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     const char *p = path + 1;
@@ -77,11 +77,20 @@ static int check_folder(const char *path, struct bk_error *err)
     return *p ? 0 : bk_fail(err, BK_E_CORRUPT, "the path %s is none that libvirt writes", path);
 }
 
+int machine_place_idle(const char *path, struct bk_error *err)
+{
+    bk_auto(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return bk_fail_errno(err, errno, "look at %s", path);
+    int r = qemu_lock_check(fd, true, err);
+    return r < 0 ? bk_context(err, "%s", path) : 0;
+}
+
 static int check_file(const struct placing *k, struct machine_part *part, struct bk_error *err)
 {
     struct stat st;
     if (!k->folder || part->kind == MACHINE_TPM) {
-        int r = part->kind == MACHINE_TPM ? 0 : check_folder(part->path, err);
+        int r = part->kind == MACHINE_TPM ? 0 : machine_place_folder(part->path, err);
         if (r < 0)
             return r;
     }
@@ -94,6 +103,9 @@ static int check_file(const struct placing *k, struct machine_part *part, struct
         return bk_hint(err,
                        "choose another folder (--disk-dir), another name (--name), or allow --overwrite");
     }
+    int r = machine_place_idle(part->path, err);
+    if (r < 0)
+        return r;
     return asprintf(&part->beside, "%s.bkctl-new-%d", part->path, (int)getpid()) < 0
                ? (part->beside = NULL, nomem(err))
                : 0;
@@ -112,6 +124,8 @@ static int check_device(const struct placing *k, const struct machine_part *part
         bk_fail_errno(err, errno, "disk '%s': look at %s", part->target, path);
     else if (!S_ISBLK(st.st_mode))
         return bk_fail(err, BK_E_UNSUPPORTED, "%s is no block device", path);
+    else if (k->renamed)
+        bk_fail(err, BK_E_UNSUPPORTED, "%s belongs to the machine that this is a copy of", path);
     else if (!k->o->overwrite)
         bk_fail(err, BK_E_EXISTS, "%s is there already, with whatever it holds", path);
     else
@@ -206,7 +220,11 @@ static int place_file(struct placing *k, enum machine_kind kind, const char *nam
         return 0;
     }
     part.kept = kind != MACHINE_NVRAM && !k->folder && is_same(k, part.stream, old);
-    part.path = part.kept || (!k->folder && !k->renamed) ? strdup(old) : named(k, old, what, "");
+    /* A kernel that has other bytes by now is what others start from. */
+    struct stat st;
+    bool free_place = kind == MACHINE_NVRAM || (lstat(old, &st) < 0 && errno == ENOENT);
+    part.path =
+        part.kept || (!k->folder && !k->renamed && free_place) ? strdup(old) : named(k, old, what, "");
     if (!part.path)
         return nomem(err);
     int r = part.kept ? 0 : check_file(k, &part, err);

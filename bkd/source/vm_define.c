@@ -107,10 +107,14 @@ static int find(struct vm_define *d, const char *uuid, virDomainPtr *ret, struct
 int vm_define_remove(struct vm_define *d, const char *uuid, struct bk_error *err)
 {
     bk_auto(vm_dom_free) virDomainPtr dom = NULL;
+    unsigned flags = VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
+#if LIBVIR_CHECK_VERSION(8, 9, 0)
+    flags |= VIR_DOMAIN_UNDEFINE_KEEP_TPM;
+#endif
     int r = find(d, uuid, &dom, err);
-    if (r == 0 && vm_lib.DomainUndefineFlags(dom, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0)
-        r = vm_lib_fail(err);
-    return r;
+    if (r < 0)
+        return vm_lib_code() == VIR_ERR_NO_DOMAIN ? 0 : r;
+    return vm_lib.DomainUndefineFlags(dom, flags) < 0 ? vm_lib_fail(err) : 0;
 }
 
 int vm_define_start(struct vm_define *d, const char *uuid, struct bk_error *err)

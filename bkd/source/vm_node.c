@@ -12,7 +12,7 @@ int vm_node_corrupt(struct bk_error *err)
 
 bool vm_node_is(const xmlNode *n, const char *name)
 {
-    return n->type == XML_ELEMENT_NODE && !strcmp((const char *)n->name, name);
+    return n->type == XML_ELEMENT_NODE && !n->ns && !strcmp((const char *)n->name, name);
 }
 
 xmlNode *vm_node_from(xmlNode *n, const char *name)
@@ -59,6 +59,13 @@ char *vm_node_path(char *s)
     return NULL;
 }
 
+/* libvirt takes the first of these and we might take another. */
+static bool is_twice(const xmlNode *root, const char *name)
+{
+    const xmlNode *n = vm_node_child(root, name);
+    return n && vm_node_from(n->next, name);
+}
+
 int vm_node_parse(const char *text, const char *root, xmlDoc **ret, xmlNode **ret_root, struct bk_error *err)
 {
     size_t len = strlen(text);
@@ -70,6 +77,11 @@ int vm_node_parse(const char *text, const char *root, xmlDoc **ret, xmlNode **re
         return vm_node_corrupt(err);
     *ret = d;
     *ret_root = xmlDocGetRootElement(d);
-    return d->intSubset || d->extSubset || !*ret_root || !vm_node_is(*ret_root, root) ? vm_node_corrupt(err)
-                                                                                      : 0;
+    if (d->intSubset || d->extSubset || !*ret_root || !vm_node_is(*ret_root, root))
+        return vm_node_corrupt(err);
+    static const char *const once[] = { "name", "uuid", "os", "devices" };
+    for (size_t i = 0; i < BK_COUNT(once); i++)
+        if (is_twice(*ret_root, once[i]))
+            return vm_node_corrupt(err);
+    return 0;
 }

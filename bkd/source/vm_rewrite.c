@@ -191,8 +191,11 @@ static int put_interface(const struct rewrite *k, xmlNode *n, struct bk_error *e
     bk_auto(free) char *name = vm_node_attr(source, attr);
     bk_auto(free) char *tap = vm_node_attr(target, "dev");
     int r = 0;
+    xmlNode *port = vm_node_child(vm_node_child(n, "virtualport"), "parameters");
     if (k->w->new_macs)
         drop_children(n, "mac");
+    if (k->w->new_macs && port)
+        drop_attr(port, "interfaceid");
     if (tap && !strncmp(tap, "vnet", 4))
         drop_attr(target, "dev");
     if (network) {
@@ -230,7 +233,7 @@ static int put_devices(const struct rewrite *k, xmlNode *devices, struct bk_erro
             r = put_disk(k, n, err);
         else if (vm_node_is(n, "interface"))
             r = put_interface(k, n, err);
-        else if (vm_node_is(n, "tpm") && k->w->forget_tpm_place)
+        else if (vm_node_is(n, "tpm") && (k->w->forget_tpm_place || k->w->name))
             drop_children(vm_node_child(n, "backend"), "source");
         else if (vm_node_is(n, "hostdev") || vm_node_is(n, "filesystem"))
             job_log(k->job, JOB_WARN,
@@ -243,7 +246,10 @@ static int put_devices(const struct rewrite *k, xmlNode *devices, struct bk_erro
 static void warn_of_commands(const struct rewrite *k, const xmlNode *root)
 {
     static const char element[] = "commandline";
-    if (vm_node_child(root, element))
+    const xmlNode *n = root->children; /* in a namespace of QEMU's or Xen's */
+    while (n && (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, element)))
+        n = n->next;
+    if (n)
         job_log(k->job, JOB_WARN,
                 N_("domain '%s': it has a <%s>: look whether it is meant for this host before it starts"),
                 k->name, element);
