@@ -20,6 +20,7 @@ struct rbd_target {
     rbd_image_t image;                   /* owned; NULL: closed */
     struct rbd_lane *lanes;              /* owned */
     unsigned n_workers;
+    atomic_int failed; /* the first write that did: whoever comes to know of it, sync fails */
 };
 
 /* The oldest request of a lane: writes may be on their way when their call returns. */
@@ -29,6 +30,7 @@ static int settle_one(struct rbd_target *t, struct rbd_lane *w, struct bk_error 
     const struct rbd_way *way = rbd_lane_take(w);
     if (way->rc >= 0)
         return 0;
+    atomic_compare_exchange_strong(&t->failed, &(int){ 0 }, (int)way->rc);
     snprintf(place, sizeof place, "%zu bytes at %llu", way->len, (unsigned long long)way->at);
     return rbd_link_fail(t->link, (int)way->rc, N_("write"), place, err);
 }
@@ -118,6 +120,9 @@ static int rbd_sync(struct disk_target *target, struct bk_error *err)
     int r = 0;
     for (unsigned i = 0; i < t->n_workers && r == 0; i++)
         r = settle(t, &t->lanes[i], err);
+    int failed = atomic_load(&t->failed);
+    if (r == 0 && failed)
+        r = rbd_link_fail(t->link, failed, N_("write"), t->image_name, err);
     if (r == 0)
         r = slot(t, &t->lanes[0], 0, 0, &way, err);
     if (r < 0)

@@ -10,8 +10,7 @@ enum { GAP_BLOCKS = (128 << 20) / DISK_BLOCK }; /* as long to ask about one by o
 enum state {
     NOTHING, /* nothing is allocated; of a tracked disk: and nothing changed */
     SAME,    /* an object is there, in which nothing is; of a tracked disk: nothing that changed */
-    DATA,    /* tracked: changed */
-    GONE,    /* tracked: discarded */
+    DATA,    /* to be read; of a tracked disk: it changed */
 };
 
 struct rbd_disk {
@@ -48,19 +47,6 @@ static void set_range(struct rbd_disk *d, uint64_t from, uint64_t to, enum state
         set_state(d, b, s);
 }
 
-/* Discarded: the blocks that lie wholly in it read as zeroes. The others hold something else too. So may what
- * a parent image lies under: whether that shows through now is found out by reading. */
-static void discarded(struct rbd_disk *d, uint64_t from, uint64_t to)
-{
-    for (uint64_t b = from / DISK_BLOCK; b * DISK_BLOCK < to; b++) {
-        uint64_t start = b * DISK_BLOCK, end = start + DISK_BLOCK;
-        end = end < d->disk.size ? end : d->disk.size;
-        bool whole = start >= from && end <= to && start >= d->overlap;
-        if (state_of(d, b) != DATA)
-            set_state(d, b, whole ? GONE : DATA);
-    }
-}
-
 static int on_extent(uint64_t at, size_t len, int exists, void *ctx)
 {
     struct asking *k = ctx;
@@ -70,10 +56,11 @@ static int on_extent(uint64_t at, size_t len, int exists, void *ctx)
         return -ECANCELED;
     if (at >= d->disk.size || !len)
         return 0;
-    if (exists)
+    /* "Does not exist" is no promise that it reads as zeroes: librbd before 16.2.15, 17.2.8 and 18.2.2 also
+     * says it of objects that it could not tell about. So what is told to the byte is read, whatever is told
+     * of it. */
+    if (exists || k->data == DATA)
         set_range(d, at, to, k->data);
-    else if (k->data == DATA && d->disk.tracked)
-        discarded(d, at, to);
     return 0;
 }
 
@@ -89,11 +76,13 @@ static int ask(struct asking *k, rbd_image_t image, const char *since, bool whol
                : rbd_link_fail(d->link, rc, N_("ask for the map"), bk_text(N_("of the image")), err);
 }
 
-/* Is there a map of the objects, and valid? */
+/* Is there a map of the objects, and valid? Of striped images older librbds tell the wrong places of objects.
+ */
 static bool has_object_map(rbd_image_t image)
 {
-    uint64_t features = 0, flags = 0;
-    return rbd_lib.get_features(image, &features) >= 0 && rbd_lib.get_flags(image, &flags) >= 0 &&
+    uint64_t features = 0, flags = 0, stripes = 0;
+    return rbd_lib.get_stripe_count(image, &stripes) >= 0 && stripes == 1 &&
+           rbd_lib.get_features(image, &features) >= 0 && rbd_lib.get_flags(image, &flags) >= 0 &&
            (features & RBD_FEATURE_FAST_DIFF) &&
            !(flags & (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID));
 }
@@ -202,12 +191,12 @@ int disk_rbd_new(struct rbd_link *link, const struct disk_rbd_opts *o, struct jo
         .overlap = o->overlap
     };
     bk_auto(disk_free) struct disk *disk = &d->disk;
-    d->map = calloc(1, o->size / DISK_BLOCK / 4 + 1);
     d->lanes = calloc(j->n_threads, sizeof *d->lanes);
+    for (unsigned i = 0; d->lanes && i < j->n_threads; i++)
+        rbd_lane_init(&d->lanes[i], link);
+    d->map = calloc(1, o->size / DISK_BLOCK / 4 + 1);
     if (!d->map || !d->lanes)
         return bk_fail_errno(err, ENOMEM, "open an image");
-    for (unsigned i = 0; i < j->n_threads; i++)
-        rbd_lane_init(&d->lanes[i], link);
     int r = make_map(d, o, err);
     if (r == 0)
         *ret = bk_steal(disk);

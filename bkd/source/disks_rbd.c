@@ -214,6 +214,16 @@ static int begin_one(struct rbd_source *s, struct image *m, struct job *j, bool 
     r = open_disk(m, j, then, &d, &reason, err);
     if (r < 0)
         return r;
+    for (const struct image *o = s->images; o < m && r == 0;
+         o++) /* its snapshots would be tidied away as another's */
+        if (!o->url.snap[0] && !m->url.snap[0] && !strcmp(o->now.id, m->now.id) &&
+            !strcmp(o->url.cluster.pool, m->url.cluster.pool) &&
+            !strcmp(o->url.cluster.ns, m->url.cluster.ns))
+            r = bk_fail(err, BK_E_USAGE, "the image %s is given twice", m->operand);
+    if (r < 0) {
+        disk_free(d);
+        return r;
+    }
     /* A differential compares with the last full, whose snapshot therefore stays. */
     if (!compared)
         snprintf(m->now.full, sizeof m->now.full, "%s", m->now.snap);

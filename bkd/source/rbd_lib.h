@@ -24,6 +24,7 @@
     X(get_id) \
     X(get_overlap) \
     X(get_size) \
+    X(get_stripe_count) \
     X(image_options_create) \
     X(image_options_destroy) \
     X(open) \

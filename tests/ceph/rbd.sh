@@ -62,13 +62,12 @@ is "$(snaps rep/a)" 1 "snapshots of ours"
 image a 2
 backup a a
 is "$(how a)" "changes " "the second"
-# Exactly the blocks of 64 KiB in which something changed are read, but for those that were discarded as a whole.
+# Exactly the blocks of 64 KiB in which something changed are read; discarded ones too, as what is told of them is no promise.
 image a 3
 from=$(last a source.json '.rbd[0].full')
 backup a a --audit 0 --level differential
 want=$(rbd diff --from-snap "$from" "rep/a@$(last a source.json '.rbd[0].snap')" --format json | jq '(200 * 1048576 + 777) as $size |
-    [.[] | (.offset / 65536 | floor) as $first | ((.offset + .length - 1) / 65536 | floor) as $last | range($first; $last + 1) as $b |
-        select(.exists != "false" or $b * 65536 < .offset or ([($b + 1) * 65536, $size] | min) > .offset + .length) | $b] | unique |
+    [.[] | (.offset / 65536 | floor) as $first | ((.offset + .length - 1) / 65536 | floor) as $last | range($first; $last + 1)] | unique |
         map([($size - . * 65536), 65536] | min) | add')
 figure "200 MiB image: the differential read $(last a disks.json '.disks[0].read_bytes') bytes, $want are in changed blocks"
 is "$(last a disks.json '.disks[0].read_bytes')" "$want" "bytes read"
