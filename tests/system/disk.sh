@@ -184,6 +184,13 @@ kill $server
 wait $server || true
 cmp a.raw open.raw
 
+cp b.raw held.raw
+sleep 60 >>held.raw & holder=$!
+expect 6 bk restore two@latest:b --to held.raw --overwrite
+kill $holder
+wait $holder 2>/dev/null || true
+bk restore -q two@latest:b --to held.raw --overwrite
+
 step "a server that ends or lies leaves no snapshot"
 n=$(bk snapshots --json | jq '.snapshots | length')
 nbdkit -U "$W/e.sock" -f --filter=error file a.raw error-pread=EIO error-pread-rate=100% & server=$!

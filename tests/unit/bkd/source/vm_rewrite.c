@@ -222,6 +222,10 @@ static void hostile_definitions_are_refused(void **state)
                         "<domain><name>&e;</name>",
                         &w, BK_E_CORRUPT));
     assert_null(changed("<devices>", &w, BK_E_CORRUPT));
+    /* libvirt would take the one, and we another */
+    assert_null(changed("<devices/><devices/>", &w, BK_E_CORRUPT));
+    assert_null(changed("<os/><devices/><os/>", &w, BK_E_CORRUPT));
+    assert_null(changed("<name>other</name><devices/>", &w, BK_E_CORRUPT));
     struct bk_error err = { 0 };
     char *out = NULL;
     assert_int_equal(vm_rewrite("<network/>", &w, &job, &out, &err), BK_E_CORRUPT);
