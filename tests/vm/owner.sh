@@ -24,7 +24,7 @@ echo >&"${B[1]}"
 cat <&"${B[0]}" >"$W/out"
 wait "$pid" || { cat "$W/err" >&2; fail "it failed"; }
 inside m gwrite w /dev/vda 30000000 1000000 2 >/dev/null
-bkvm_ends 0 backup "$W/one" -c "$U" -S "$W/scratch" -z require -p "$W/one/texts/source.json" m
+bkvm_ends 0 backup "$W/one" -c "$U" -S "$W/scratch" -p "$W/one/texts/source.json" m
 grep -q '^disk vda size [0-9]* tracked' "$W/out"
 [ -z "$(ls "$W/scratch")" ] || fail "left: $(find "$W/scratch")"
 off m
