@@ -30,7 +30,8 @@ static int settle_one(struct rbd_target *t, struct rbd_lane *w, struct bk_error 
     const struct rbd_way *way = rbd_lane_take(w);
     if (way->rc >= 0)
         return 0;
-    atomic_compare_exchange_strong(&t->failed, &(int){ 0 }, (int)way->rc);
+    int none = 0;
+    atomic_compare_exchange_strong(&t->failed, &none, (int)way->rc);
     snprintf(place, sizeof place, "%zu bytes at %llu", way->len, (unsigned long long)way->at);
     return rbd_link_fail(t->link, (int)way->rc, N_("write"), place, err);
 }
