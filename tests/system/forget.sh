@@ -54,7 +54,7 @@ if in_files; then
     take mail
     id=$(newest .id)
     chmod u+w "$R/snapshots/$id"
-    printf x | dd of="$R/snapshots/$id" bs=1 seek=90 conv=notrunc status=none
+    printf xxxxxxxx | dd of="$R/snapshots/$id" bs=1 seek=90 conv=notrunc status=none
     expect 3 bk forget "$id"
     expect 2 bk forget --damaged "${id:0:8}"
     expect 0 bk forget --damaged "$id"

@@ -122,8 +122,8 @@ if is_root && cp -a "$A/repo" "$W/fixed" && mount --bind "$W/fixed" "$W/fixed"; 
     step "damage on a store that cannot be written to is read around, and told"
     at_exit "umount '$W/fixed' 2>/dev/null"
     find "$W/fixed/data" -type f -exec chmod u+w {} + -print | while read -r f; do
-        printf X | dd of="$f" bs=1 seek=300 conv=notrunc status=none
-        printf X | dd of="$f" bs=1 seek=5000 conv=notrunc status=none
+        printf XXXXXXXX | dd of="$f" bs=1 seek=300 conv=notrunc status=none
+        printf XXXXXXXX | dd of="$f" bs=1 seek=5000 conv=notrunc status=none
     done
     mount -o remount,ro,bind "$W/fixed"
     rm -rf "$W/t"
@@ -138,7 +138,7 @@ step "without a second copy damage is told, and nothing is touched"
 cp -a "$A/repo" "$W/alone"
 pack=$(cd "$W/alone" && find data -type f | sort | sed -n 1p)
 chmod u+w "$W/alone/$pack"
-printf X | dd of="$W/alone/$pack" bs=1 seek=100 conv=notrunc status=none
+printf XXXXXXXX | dd of="$W/alone/$pack" bs=1 seek=100 conv=notrunc status=none
 expect 5 "$BKCTL" scrub --repo "$W/alone"
 grep -q "$pack" "$W/err" || { cat "$W/err"; fail "the pack is not named"; }
 
